@@ -1,0 +1,1 @@
+"""How good a network is: data, training, metrics. Knows nothing of searchers or the loop."""

@@ -1,0 +1,1 @@
+"""Who decides: searchers, the loop, the journal, the commands. Sits on the three other packages."""

@@ -1,0 +1,1 @@
+"""What can be built: decisions, architectures, cells, networks. Knows nothing of data, devices or searchers."""

@@ -1,0 +1,1 @@
+"""Temporal cells, one a file. A new cell is one file, its spec in specs.py and one line in registry.py."""

@@ -1,0 +1,44 @@
+"""The recorded form of every temporal cell: what is asked and stored. Knows nothing of modules.
+
+One dataclass a cell; the module of the same kind lies in its own file beside this one.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from search_spaces.door import STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class ExponentialAverageSpec:
+    """Learned exponential average of the feature, one rate a channel."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Literal["exponential_average"] = "exponential_average"
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalShiftSpec:
+    """A share of the channels comes from the frame before (1 / `fold`), then a 1x1 convolution mixes."""
+
+    __pydantic_config__: ClassVar = STRICT
+    fold: Literal[4, 8] = 8
+    kind: Literal["temporal_shift"] = "temporal_shift"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvGRUSpec:
+    """Convolutional GRU on the first `state_share` of the channels; the others pass by it."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kernel: Literal[1, 3] = 3
+    factorization: Literal["dense", "depthwise_separable"] = "dense"
+    state_share: Literal["1", "1/2", "1/4"] = "1"
+    kind: Literal["conv_gru"] = "conv_gru"
+
+
+CellSpec = Annotated[
+    ExponentialAverageSpec | TemporalShiftSpec | ConvGRUSpec, Field(discriminator="kind")
+]

@@ -1,0 +1,175 @@
+"""Named questions and their answers: the one seam between spaces and searchers. Knows nothing of networks.
+
+A space is a function that asks `choose(name, options)`; every searcher is a way of answering. The idea is
+define-by-run (Akiba et al. 2019, arXiv:1907.10902) reduced to one callback (compare Peng et al. 2020,
+arXiv:2101.08809); conditional questions cost nothing, because a question that is not asked does not exist.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from search_spaces.architecture import Architecture
+from search_spaces.errors import InputError
+
+T = TypeVar("T")
+
+Genotype = Mapping[str, int]
+"""Decision name -> index of the option taken, in the order asked."""
+
+
+class Choose(Protocol):
+    """Answers a question. Names are dotted paths, such as "stage2.block"; they are asked at most once."""
+
+    def __call__(self, name: str, options: Sequence[T]) -> T:
+        """One of `options`."""
+
+
+class SearchSpace(Protocol):
+    """What can be built. `decode` must depend on the answers alone."""
+
+    def decode(self, choose: Choose) -> Architecture:
+        """Ask the questions and return the architecture that the answers describe."""
+
+
+Pick = Callable[[str, int], int]
+"""(decision name, number of options) -> index: how a searcher answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An architecture, the genotype that led to it and how many options each question had."""
+
+    architecture: Architecture
+    genotype: Genotype
+    num_options: Mapping[str, int]
+
+
+def decode(space: SearchSpace, pick: Pick) -> Decoded:
+    """Run the space with `pick` answering; records what was asked.
+
+    Raises:
+        ValueError: a name is asked twice, a question has no options, or the answer is out of range.
+    """
+    genotype: dict[str, int] = {}
+    num_options: dict[str, int] = {}
+
+    def choose(name: str, options: Sequence[T]) -> T:
+        if name in genotype:
+            raise ValueError(f"the space asks {name!r} twice; decision names must be unique")
+        if not options:
+            raise ValueError(f"the space asks {name!r} without any option")
+        index = pick(name, len(options))
+        if not 0 <= index < len(options):
+            raise ValueError(f"decision {name!r}: option {index} given, 0..{len(options) - 1} allowed")
+        genotype[name] = index
+        num_options[name] = len(options)
+        return options[index]
+
+    return Decoded(space.decode(choose), genotype, num_options)
+
+
+def replay(space: SearchSpace, genotype: Genotype) -> Architecture:
+    """The architecture of a recorded genotype.
+
+    Raises:
+        InputError: the genotype lacks a decision, has one the space never asks, or an option out of range.
+    """
+
+    def pick(name: str, num_options: int) -> int:
+        if name not in genotype:
+            raise InputError(f"genotype: decision {name!r} is missing; the space asks it")
+        index = genotype[name]
+        if not 0 <= index < num_options:
+            raise InputError(f"genotype: decision {name!r}: {index} given, 0..{num_options - 1} allowed")
+        return index
+
+    decoded = decode(space, pick)
+    unknown = [name for name in genotype if name not in decoded.genotype]
+    if unknown:
+        raise InputError(f"genotype: decision {unknown[0]!r} is never asked by the space")
+    return decoded.architecture
+
+
+def sample(space: SearchSpace, rng: random.Random) -> Decoded:
+    """A point of the space, every question answered uniformly."""
+    return decode(space, lambda _, num_options: rng.randrange(num_options))
+
+
+def _answer_or_draw(answers: Genotype, rng: random.Random) -> Pick:
+    def pick(name: str, num_options: int) -> int:
+        index = answers.get(name, -1)
+        return index if 0 <= index < num_options else rng.randrange(num_options)
+
+    return pick
+
+
+def mutate(space: SearchSpace, genotype: Genotype, rng: random.Random) -> Decoded:
+    """Change one decision to another of its options; what that newly asks is drawn, the rest stays.
+
+    A genotype whose every question has one option comes back unchanged.
+    """
+    num_options = decode(space, _answer_or_draw(genotype, rng)).num_options
+    free = [name for name in genotype if num_options.get(name, 1) > 1]
+    if not free:
+        return decode(space, _answer_or_draw(genotype, rng))
+    changed = rng.choice(free)
+    step = rng.randrange(1, num_options[changed])
+    answers = {**genotype, changed: (genotype[changed] + step) % num_options[changed]}
+    return decode(space, _answer_or_draw(answers, rng))
+
+
+def cross(space: SearchSpace, one: Genotype, other: Genotype, rng: random.Random) -> Decoded:
+    """Uniform crossover: each question both parents answer is taken from either; the rest from who has it."""
+
+    def pick(name: str, num_options: int) -> int:
+        answers = [g[name] for g in (one, other) if name in g and 0 <= g[name] < num_options]
+        return rng.choice(answers) if answers else rng.randrange(num_options)
+
+    return decode(space, pick)
+
+
+def enumerate_all(space: SearchSpace) -> Iterator[Decoded]:
+    """Every point, depth first; meant for small spaces (it is lazy, so a caller may stop)."""
+    prefix: list[int] | None = []
+    while prefix is not None:
+        path: list[tuple[int, int]] = []
+
+        def pick(_: str, num_options: int, path: list[tuple[int, int]] = path, start: list[int] = prefix) -> int:
+            index = start[len(path)] if len(path) < len(start) else 0
+            path.append((index, num_options))
+            return index
+
+        yield decode(space, pick)
+        while path and path[-1][0] + 1 == path[-1][1]:
+            path.pop()
+        prefix = [index for index, _ in path[:-1]] + [path[-1][0] + 1] if path else None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The number of genotypes of a space: exact, or an estimate with its relative standard error."""
+
+    genotypes: float
+    exact: bool
+    relative_error: float = 0.0
+
+
+def count(space: SearchSpace, rng: random.Random, limit: int = 10_000, probes: int = 2_000) -> Count:
+    """Number of genotypes: exact up to `limit`, else Knuth's unbiased estimate from random descents.
+
+    Source: Knuth 1975, Estimating the efficiency of backtrack programs, doi:10.2307/2005469.
+    """
+    exact = 0
+    for _ in enumerate_all(space):
+        exact += 1
+        if exact > limit:
+            break
+    if exact <= limit:
+        return Count(float(exact), exact=True)
+    products = [float(math.prod(sample(space, rng).num_options.values())) for _ in range(probes)]
+    mean = math.fsum(products) / probes
+    variance = math.fsum((p - mean) ** 2 for p in products) / (probes - 1)
+    return Count(mean, exact=False, relative_error=math.sqrt(variance / probes) / mean)
