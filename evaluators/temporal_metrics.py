@@ -138,12 +138,11 @@ def _pair_counts(
     before_PHW, inside_PHW = warp_nearest(pred[0], flow_P2HW)
     truth_before_PHW, _ = warp_nearest(labels[0], flow_P2HW)
     counted_PHW = visible_PHW & inside_PHW & (truth_before_PHW != IGNORE) & (labels[1] != IGNORE)
-    return TemporalCounts(
-        predicted_KK=confusion(before_PHW[counted_PHW], pred[1][counted_PHW], num_classes),
-        truth_KK=confusion(truth_before_PHW[counted_PHW], labels[1][counted_PHW], num_classes),
-        num_constant=0,
-        num_constant_right=0,
-    )
+    predicted_KK = confusion(before_PHW[counted_PHW], pred[1][counted_PHW], num_classes)
+    truth_KK = confusion(truth_before_PHW[counted_PHW], labels[1][counted_PHW], num_classes)
+    if int(predicted_KK.sum()) != int(truth_KK.sum()):
+        raise ValueError(f"prediction has the value {IGNORE}, which is no class")
+    return TemporalCounts(predicted_KK, truth_KK, num_constant=0, num_constant_right=0)
 
 
 def warp_nearest(labels_BHW: Tensor, flow_B2HW: Tensor) -> tuple[Tensor, Tensor]:
