@@ -29,6 +29,8 @@ from search_spaces.errors import MissingExtraError
 
 OPSET = 20
 
+_LOGGERS = ("torch.onnx", "torch.fx", "torch.export", "torch._dynamo", "onnx_ir", "onnxscript")
+
 
 class ExportError(RuntimeError):
     """A network cannot be exported or its export computes something else; the message says what and where."""
@@ -165,7 +167,7 @@ def _reason(message: str) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter warns of packages we do not want and prints graphs when it fails; the error says enough."""
-    silenced = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx", "torch.export", "torch._dynamo")]
+    silenced = [logging.getLogger(name) for name in _LOGGERS]
     before = [logger.level for logger in silenced]
     with (
         warnings.catch_warnings(),
