@@ -57,8 +57,7 @@ def load_recipe(name: str) -> Recipe:
 
         if name not in BUILT_IN:
             raise InputError(
-                f"recipe {name!r} is unknown; allowed: {', '.join(sorted(BUILT_IN))}, module:function, "
-                "file.py:function"
+                f"recipe {name!r} is unknown; allowed: {', '.join(sorted(BUILT_IN))}, module:function, file.py:function"
             )
         return BUILT_IN[name]()
     where, _, function_name = name.rpartition(":")

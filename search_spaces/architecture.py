@@ -52,6 +52,15 @@ class StageSpec:
     expansion: Annotated[int, Field(ge=1, le=8)] = 1
     activation: Activation = "relu"
 
+    def __post_init__(self) -> None:
+        # What a block does not use has one spelling, so that one network has one key.
+        if self.block == "inverted_residual" and self.conv.factorization != "depthwise_separable":
+            raise ValueError(
+                f"conv.factorization {self.conv.factorization!r} given; an inverted residual is depthwise_separable"
+            )
+        if self.block != "inverted_residual" and self.expansion != 1:
+            raise ValueError(f"expansion {self.expansion} given; only an inverted residual expands, others have 1")
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderSpec:
@@ -62,6 +71,10 @@ class DecoderSpec:
     channels: Channels
     skip_stride: Literal[2, 4, 8] = 4
     activation: Activation = "relu"
+
+    def __post_init__(self) -> None:
+        if self.kind == "bilinear" and self.skip_stride != 4:
+            raise ValueError(f"skip_stride {self.skip_stride} given; a bilinear decoder has no skip, leave it 4")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,5 @@ class MissingExtraError(InputError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs {package}, which is not installed; install it with "
-            f"`pip install 'vidseg-nas[{extra}]'`"
+            f"{purpose} needs {package}, which is not installed; install it with `pip install 'vidseg-nas[{extra}]'`"
         )

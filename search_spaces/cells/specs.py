@@ -39,6 +39,4 @@ class ConvGRUSpec:
     kind: Literal["conv_gru"] = "conv_gru"
 
 
-CellSpec = Annotated[
-    ExponentialAverageSpec | TemporalShiftSpec | ConvGRUSpec, Field(discriminator="kind")
-]
+CellSpec = Annotated[ExponentialAverageSpec | TemporalShiftSpec | ConvGRUSpec, Field(discriminator="kind")]

@@ -1,0 +1,32 @@
+"""Temporal cells by kind. Knows nothing of networks; tests run over everything listed here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.cells.base import TemporalCell
+from search_spaces.cells.conv_gru import ConvGRU
+from search_spaces.cells.exponential_average import ExponentialAverage
+from search_spaces.cells.specs import CellSpec, ConvGRUSpec, ExponentialAverageSpec, TemporalShiftSpec
+from search_spaces.cells.temporal_shift import TemporalShift
+
+
+@dataclass(frozen=True, slots=True)
+class CellEntry:
+    """A cell's recorded form, its module and where it comes from."""
+
+    spec: type[Any]
+    module: type[TemporalCell]
+    source: str
+
+
+CELLS: Mapping[str, CellEntry] = {
+    "exponential_average": CellEntry(ExponentialAverageSpec, ExponentialAverage, "baseline, survey 4.3.1"),
+    "temporal_shift": CellEntry(TemporalShiftSpec, TemporalShift, "Lin et al. 2019, arXiv:1811.08383"),
+    "conv_gru": CellEntry(ConvGRUSpec, ConvGRU, "Ballas et al. 2016, arXiv:1511.06432; survey 4.2"),
+}
+
+
+def build_cell(spec: CellSpec, channels: int) -> TemporalCell:
+    """The module of a recorded cell for features of `channels` channels."""
+    return CELLS[spec.kind].module(channels, spec)

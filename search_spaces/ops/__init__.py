@@ -1,0 +1,1 @@
+"""Convolution factorizations and blocks. A new one is one file and one line in registry.py."""

@@ -1,0 +1,216 @@
+"""What one streaming step executes: fusion groups with every shape-affecting attribute. Knows nothing of cost.
+
+The built module runs once on the meta device under a dispatch mode that records the dataflow; convolutions
+then absorb the batch norm, residual sum and activation that follow them alone (a runtime runs those as one
+kernel). Multiply-accumulates and latency-table keys both come from this one list.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from search_spaces.architecture import Architecture
+from search_spaces.network import build
+
+ACTIVATIONS = (
+    "relu",
+    "hardswish",
+    "silu",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "hardsigmoid",
+    "gelu",
+    "elu",
+    "mish",
+)
+VIEWS = (
+    "view", "reshape", "_unsafe_view", "slice", "split", "chunk", "select", "unsqueeze", "squeeze", "expand",
+    "t", "transpose", "permute", "unbind", "alias", "detach", "split_with_sizes", "_reshape_alias", "contiguous",
+)  # fmt: skip
+NAMES = {
+    "convolution": "conv",
+    "native_batch_norm": "batch_norm",
+    "_native_batch_norm_legit_no_training": "batch_norm",
+    "upsample_bilinear2d": "resize",
+    "_upsample_bilinear2d_aa": "resize",
+    "mean": "global_pool",
+    "cat": "concat",
+    "ones_like": "constant",
+}
+FREE = ("constant", "empty", "zeros", "ones", "full", "scalar_tensor", "arange")
+
+
+@dataclass(frozen=True, slots=True)
+class OpCall:
+    """A fusion group: the leading operation, its shapes, and what is fused to it, in order.
+
+    Heights and widths are of the input and output feature in pixels; `kernel_hw`, `stride_hw` and
+    `dilation_hw` are (1, 1) for what is no convolution. `macs` counts convolutions and matrix products.
+    """
+
+    kind: str
+    in_channels: int
+    out_channels: int
+    in_hw: tuple[int, int]
+    out_hw: tuple[int, int]
+    kernel_hw: tuple[int, int] = (1, 1)
+    stride_hw: tuple[int, int] = (1, 1)
+    dilation_hw: tuple[int, int] = (1, 1)
+    groups: int = 1
+    fused: tuple[str, ...] = ()
+    macs: int = 0
+
+
+@dataclass(slots=True)
+class _Node:
+    kind: str
+    inputs: list[int]
+    attributes: dict[str, Any]
+    consumers: list[int] = field(default_factory=list)
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records every operation and which tensors it read; views take the node of what they look at."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.nodes: list[_Node] = []
+        self._node_of: dict[int, int] = {}
+        self._alive: list[Tensor] = []  # ids are reused once a tensor is freed
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__.rstrip("_")
+        tensors = list(_tensors(args))
+        inputs = [self._node_of[id(t)] for t in tensors if id(t) in self._node_of]
+        if name in VIEWS:
+            self._give(out, inputs[0] if inputs else None)
+            return out
+        index = len(self.nodes)
+        self.nodes.append(_Node(NAMES.get(name, name), inputs, _attributes(name, tensors, args, out)))
+        for source in set(inputs):
+            self.nodes[source].consumers.append(index)
+        self._give(out, index)
+        return out
+
+    def _give(self, out: Any, index: int | None) -> None:
+        for tensor in _tensors((out,)):
+            self._alive.append(tensor)
+            if index is not None:
+                self._node_of[id(tensor)] = index
+
+
+def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _attributes(name: str, tensors: list[Tensor], args: tuple[Any, ...], out: Any) -> dict[str, Any]:
+    result = next(iter(_tensors((out,))), None)
+    source = tensors[0] if tensors else result
+    attributes: dict[str, Any] = {
+        "in_channels": _channels(source) if name != "cat" else sum(_channels(t) for t in tensors),
+        "out_channels": _channels(result),
+        "in_hw": _hw(source),
+        "out_hw": _hw(result),
+    }
+    if name == "convolution":
+        weight, stride, dilation, groups = args[1], args[3], args[5], args[8]
+        kernel_hw = (int(weight.shape[2]), int(weight.shape[3]))
+        assert result is not None
+        attributes |= {
+            "kernel_hw": kernel_hw,
+            "stride_hw": tuple(stride),
+            "dilation_hw": tuple(dilation),
+            "groups": groups,
+            "macs": result.numel() * int(weight.shape[1]) * kernel_hw[0] * kernel_hw[1],
+        }
+    elif name in ("mm", "bmm", "addmm", "baddbmm") and result is not None:
+        attributes["macs"] = result.numel() * int(tensors[-1].shape[-2])
+    return attributes
+
+
+def _channels(tensor: Tensor | None) -> int:
+    return int(tensor.shape[1]) if tensor is not None and tensor.dim() > 1 else 1
+
+
+def _hw(tensor: Tensor | None) -> tuple[int, int]:
+    if tensor is None or tensor.dim() < 4:
+        return (1, 1)
+    return int(tensor.shape[-2]), int(tensor.shape[-1])
+
+
+def _grouped(nodes: list[_Node]) -> tuple[OpCall, ...]:
+    calls = []
+    absorbed: set[int] = set()
+    for index, node in enumerate(nodes):
+        if index in absorbed or node.kind in FREE:
+            continue
+        fused = _absorb(nodes, index, absorbed) if node.kind == "conv" else ()
+        calls.append(OpCall(node.kind, fused=fused, **node.attributes))
+    return tuple(calls)
+
+
+def _absorb(nodes: list[_Node], index: int, absorbed: set[int]) -> tuple[str, ...]:
+    """Follow the only consumer through batch norm, one sum and one activation."""
+    allowed = ["batch_norm", "add", *ACTIVATIONS]
+    fused: list[str] = []
+    while len(nodes[index].consumers) == 1:
+        following = nodes[index].consumers[0]
+        kind = nodes[following].kind
+        if kind not in allowed or following in absorbed:
+            break
+        fused.append(kind)
+        absorbed.add(following)
+        index = following
+        if kind in ACTIVATIONS:
+            break
+        allowed = allowed[allowed.index(kind) + 1 :]
+    return tuple(fused)
+
+
+@lru_cache(maxsize=4096)
+def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> tuple[OpCall, ...]:
+    """The fusion groups that `step` executes for one frame of `size_hw`, in order.
+
+    Raises:
+        InputError: the architecture cannot be built.
+        ValueError: a side is under 32 pixels.
+    """
+    with torch.device("meta"), torch.no_grad():
+        model = build(architecture, num_classes).eval()
+        frame = torch.empty(1, 3, *size_hw)
+        state = model.initial_state(1, *size_hw)
+        recorder = _Recorder()
+        with recorder:
+            model.step(frame, state)
+    return _grouped(recorder.nodes)
+
+
+def num_macs(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one frame."""
+    return sum(call.macs for call in op_calls(architecture, size_hw, num_classes))
+
+
+def num_parameters(architecture: Architecture, num_classes: int) -> int:
+    """Parameters of the network, counted on the built module."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(architecture, num_classes).parameters())
+
+
+def state_bytes(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> int:
+    """Bytes of carried state for one stream of frames of `size_hw`, float32."""
+    with torch.device("meta"):
+        state = build(architecture, num_classes).initial_state(1, *size_hw)
+    return sum(tensor.numel() * tensor.element_size() for tensor in state)
