@@ -1,0 +1,214 @@
+"""The model contract, over every cell, block, convolution, activation, preset and random architectures."""
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_spaces.activations import ACTIVATIONS
+from search_spaces.architecture import (
+    Architecture,
+    ConvSpec,
+    DecoderSpec,
+    NetworkSpec,
+    StageSpec,
+    StemSpec,
+    TemporalSite,
+)
+from search_spaces.cells.registry import CELLS, build_cell
+from search_spaces.cells.specs import ConvGRUSpec, ExponentialAverageSpec
+from search_spaces.decisions import sample
+from search_spaces.network import VideoSegmenter, build
+from search_spaces.ops.blocks import BLOCKS
+from search_spaces.ops.registry import CONVS
+from search_spaces.presets import PRESETS
+from search_spaces.video_cells import VideoCells
+
+TOLERANCE = 1e-4
+"""Of float32 sums in another order: the contract of the model."""
+
+
+def _network(**changes: object) -> Architecture:
+    spec = NetworkSpec(
+        stem=StemSpec(8),
+        stages=(StageSpec("plain", 1, 8, 2), StageSpec("residual", 1, 16, 2)),
+        decoder=DecoderSpec("skip_add", 16),
+    )
+    return Architecture(replace(spec, **changes))  # type: ignore[arg-type]
+
+
+def _built(architecture: Architecture, seed: int = 0) -> VideoSegmenter:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build(architecture, 5)
+        for module in model.modules():  # statistics as after training: neither 0 nor 1
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+def _clip(frames: int, height: int, width: int) -> Tensor:
+    return torch.rand(2, frames, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def _largest_difference(model: VideoSegmenter, clip_BTCHW: Tensor) -> float:
+    whole = model(clip_BTCHW)
+    state = model.initial_state(clip_BTCHW.shape[0], *clip_BTCHW.shape[-2:])
+    assert all(not tensor.any() for tensor in state)
+    worst = 0.0
+    for t in range(clip_BTCHW.shape[1]):
+        logits, following = model.step(clip_BTCHW[:, t], state)
+        assert [s.shape for s in following] == [s.shape for s in state]
+        state = following
+        worst = max(worst, float((logits - whole[:, t]).abs().max()))
+    return worst
+
+
+SITES = [
+    TemporalSite(place, CELLS[kind].spec(), fusion)
+    for kind in sorted(CELLS)
+    for place in ("bottleneck", "decoder", "logits")
+    for fusion in ("replace", "add")
+]
+
+
+@pytest.mark.parametrize("site", SITES, ids=lambda s: f"{s.cell.kind}-{s.placement}-{s.fusion}")
+def test_a_clip_equals_its_frames_one_by_one_at_odd_sizes(site: TemporalSite) -> None:
+    model = _built(_network(temporal=(site,)))
+    assert _largest_difference(model, _clip(4, 37, 51)) < TOLERANCE
+
+
+@pytest.mark.parametrize("kind", sorted(CELLS))
+class TestEveryCell:
+    def test_keeps_shape_and_every_parameter_learns(self, kind: str) -> None:
+        cell = build_cell(CELLS[kind].spec(), 8)
+        feature = torch.randn(2, 3, 8, 5, 7, generator=torch.Generator().manual_seed(0))
+        out, state = cell.scan(feature, cell.initial_state(2, 5, 7))
+        assert out.shape == feature.shape
+        assert len(state) == cell.num_states
+        out.square().sum().backward()
+        for name, parameter in cell.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().sum() > 0, name
+
+    def test_remembers(self, kind: str) -> None:
+        """What was seen before changes the answer: a cell that drops its state fails here."""
+        cell = build_cell(CELLS[kind].spec(), 8).eval()
+        past, now = torch.randn(2, 1, 8, 5, 7, generator=torch.Generator().manual_seed(0)).unbind(0)
+        with torch.no_grad():
+            _, state = cell.step(past, cell.initial_state(1, 5, 7))
+            after_past, _ = cell.step(now, state)
+            fresh, _ = cell.step(now, cell.initial_state(1, 5, 7))
+        assert (after_past - fresh).abs().max() > 1e-3
+
+
+def test_the_average_starts_at_the_first_frame_and_halves_from_there() -> None:
+    cell = build_cell(ExponentialAverageSpec(), 1)
+    one, three = torch.full((1, 1, 1, 1), 1.0), torch.full((1, 1, 1, 1), 3.0)
+    first, state = cell.step(one, cell.initial_state(1, 1, 1))
+    second, _ = cell.step(three, state)
+    assert first.item() == 1.0
+    assert second.item() == pytest.approx(2.0)
+
+
+def test_a_gru_matches_its_equations() -> None:
+    cell = build_cell(ConvGRUSpec(1), 1)
+    x, h = torch.tensor(0.7), torch.tensor(-0.2)
+    gates, candidate = cell.gates, cell.candidate
+    assert isinstance(gates, nn.Conv2d)
+    assert isinstance(candidate, nn.Conv2d)
+    pre = gates.weight[:, :, 0, 0] @ torch.stack([x, h]) + gates.bias
+    reset, update = torch.sigmoid(pre)
+    new = torch.tanh(candidate.weight[0, :, 0, 0] @ torch.stack([x, reset * h]) + candidate.bias[0])
+    expected = (1 - update) * new + update * h
+    out, _ = cell.step(x.view(1, 1, 1, 1), (h.view(1, 1, 1, 1),))
+    assert out.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("share", ["1/2", "1/4"])
+def test_channels_beyond_the_state_pass_by(share: str) -> None:
+    cell = build_cell(ConvGRUSpec(3, "dense", share), 8)  # type: ignore[arg-type]
+    feature = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    state = cell.initial_state(1, 4, 4)
+    out, _ = cell.step(feature, state)
+    kept = state[0].shape[1]
+    assert kept == {"1/2": 4, "1/4": 2}[share]
+    assert torch.equal(out[:, kept:], feature[:, kept:])
+    assert not torch.equal(out[:, :kept], feature[:, :kept])
+
+
+@pytest.mark.parametrize("factorization", sorted(CONVS))
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (1, 4)])
+def test_every_convolution_keeps_its_shape_and_learns(
+    factorization: str, kernel: int, stride: int, dilation: int
+) -> None:
+    op = CONVS[factorization](8, 12, kernel, stride, dilation, "relu")
+    out = op(torch.randn(2, 8, 13, 10, generator=torch.Generator().manual_seed(0)))
+    assert out.shape == (2, 12, -(-13 // stride), -(-10 // stride))
+    out.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in op.parameters())
+
+
+@pytest.mark.parametrize("block", sorted(BLOCKS))
+@pytest.mark.parametrize("act", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("stride", [1, 2])
+def test_every_block_keeps_its_shape_and_learns(block: str, act: str, stride: int) -> None:
+    conv = ConvSpec("depthwise_separable" if block == "inverted_residual" else "dense")
+    stage = StageSpec(block, 1, 12, stride, conv, 2 if block == "inverted_residual" else 1, act)  # type: ignore[arg-type]
+    module = BLOCKS[block](stage, 8, stride)
+    out = module(torch.randn(2, 8, 9, 11, generator=torch.Generator().manual_seed(0)))
+    assert out.shape == (2, 12, -(-9 // stride), -(-11 // stride))
+    out.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_streams(name: str) -> None:
+    assert _largest_difference(_built(PRESETS[name].architecture), _clip(2, 64, 96)) < TOLERANCE
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_members_stream_and_learn(seed: int) -> None:
+    architecture = sample(VideoCells(), random.Random(seed)).architecture
+    model = _built(architecture)
+    assert _largest_difference(model, _clip(3, 45, 61)) < TOLERANCE
+    model.train()
+    model(_clip(2, 33, 40)).square().mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.slow
+def test_three_hundred_random_members_stream() -> None:
+    rng = random.Random(100)
+    for _ in range(300):
+        architecture = sample(VideoCells(), rng).architecture
+        assert _largest_difference(_built(architecture), _clip(2, 33, 47)) < TOLERANCE, architecture.to_json()
+
+
+def test_a_clip_can_be_continued() -> None:
+    model = _built(_network(temporal=(TemporalSite("decoder", ConvGRUSpec()),)))
+    clip = _clip(5, 40, 40)
+    with torch.no_grad():
+        first, state = model.roll(clip[:, :2], model.initial_state(2, 40, 40))
+        second, _ = model.roll(clip[:, 2:], state)
+        whole = model(clip)
+    assert (torch.cat([first, second], 1) - whole).abs().max() < TOLERANCE
+
+
+def test_too_small_a_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"31x64 given; each side must be at least 32"):
+        _built(_network()).initial_state(1, 31, 64)
+
+
+def test_a_state_of_another_network_is_refused() -> None:
+    model = _built(_network())
+    with pytest.raises(ValueError, match=r"state has 1 tensors; this network carries 0"):
+        model.step(torch.rand(1, 3, 32, 32), (torch.zeros(1),))
