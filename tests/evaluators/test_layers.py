@@ -40,9 +40,7 @@ def test_translation_by_hand():
     background = plane([shift(-5.0, -4.0), shift(-3.0, -5.0)])
     rendered = render([background], 20, 30)
     np.testing.assert_array_equal(rendered.labels_THW[0], background.labels_HW[4:24, 5:35])
-    np.testing.assert_array_equal(
-        rendered.frames_TCHW[1], background.texture_HWC[5:25, 3:33].transpose(2, 0, 1)
-    )
+    np.testing.assert_array_equal(rendered.frames_TCHW[1], background.texture_HWC[5:25, 3:33].transpose(2, 0, 1))
     # The plane moved two to the right and one up: what is at p was at p + (-2, +1).
     assert set(np.unique(rendered.flow_T2HW[1, 0])) == {-2.0}
     assert set(np.unique(rendered.flow_T2HW[1, 1])) == {1.0}
