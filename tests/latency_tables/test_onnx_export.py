@@ -205,3 +205,6 @@ def test_no_channel_explodes_on_frames_of_another_size(scale: Literal["1", "3/4"
     with torch.no_grad():
         logits, _ = model.step(torch.from_numpy(frame), model.initial_state(1, 256, 320))
     assert 0.1 < np.ptp(logits.numpy()) < 1000
+    for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
+        assert norm.running_var is not None
+        assert float(norm.running_var.min()) > 0.05 * float(norm.running_var.mean())
