@@ -93,13 +93,12 @@ def open_camvid(root: Path, size_hw: tuple[int, int] | None) -> CamVid:
     spec, root = f"{NAME}:{root}", root.resolve()
     lists = [root / f"{split}.txt" for split in ("train", "val", "test") if (root / f"{split}.txt").is_file()]
     if not lists or lists[0].stem != "train":
-        raise InputError(
-            f"{root}: train.txt is missing; one 'image label' pair of relative paths a line is needed"
-        )
+        raise InputError(f"{root}: train.txt is missing; one 'image label' pair of relative paths a line is needed")
     strips: list[Strip] = []
     faults: list[Fault] = []
     for document in lists:
         _read_list(root, document, strips, faults)
+    _refuse_shared(strips)
     size_hw = size_hw or first_size(strip for strip in strips if strip.split == "train")
     if size_hw is None:
         raise InputError(f"{lists[0]}: no image of the list can be read")
@@ -111,11 +110,20 @@ def open_camvid(root: Path, size_hw: tuple[int, int] | None) -> CamVid:
         splits=tuple(document.stem for document in lists),
         fingerprint=fingerprint(root, strips, lists, size_hw),
         sparse=True,
-        select=SELECT
-        if any(_drive_of(strip) in SELECT for strip in strips if strip.split == "train")
-        else (),
+        select=SELECT if any(_drive_of(strip) in SELECT for strip in strips if strip.split == "train") else (),
     )
     return CamVid(Layout(root, info, VOID, tuple(strips), tuple(faults)))
+
+
+def _refuse_shared(strips: Sequence[Strip]) -> None:
+    """Raises InputError for an image that two splits list: what is scored must not be trained on."""
+    owner: dict[Path, str] = {}
+    for strip in strips:
+        for item in strip.items:
+            if owner.setdefault(item.image, strip.split) != strip.split:
+                raise InputError(
+                    f"{item.image}: is listed in {owner[item.image]}.txt and {strip.split}.txt; one split is allowed"
+                )
 
 
 def _drive_of(strip: Strip) -> str:
@@ -125,9 +133,7 @@ def _drive_of(strip: Strip) -> str:
 def _read_list(root: Path, document: Path, strips: list[Strip], faults: list[Fault]) -> None:
     """Append the strips and faults of one list."""
     if document.stat().st_size > MAX_LIST_BYTES:
-        raise InputError(
-            f"{document}: {document.stat().st_size} bytes given, at most {MAX_LIST_BYTES} allowed"
-        )
+        raise InputError(f"{document}: {document.stat().st_size} bytes given, at most {MAX_LIST_BYTES} allowed")
     drives: dict[str, dict[int, Item]] = {}
     for number, line in enumerate(document.read_text(errors="replace").splitlines(), 1):
         if line.strip():
@@ -136,9 +142,7 @@ def _read_list(root: Path, document: Path, strips: list[Strip], faults: list[Fau
                 raise InputError(f"{document}:{number}: frame {frame} of {drive} is listed twice")
             drives[drive][frame] = item
     if not drives:
-        raise InputError(
-            f"{document}: the list is empty; one 'image label' pair of relative paths a line is needed"
-        )
+        raise InputError(f"{document}: the list is empty; one 'image label' pair of relative paths a line is needed")
     split = document.stem
     for drive, items in drives.items():
         strips.extend(_cut(split, drive, items, faults))
@@ -156,9 +160,7 @@ def _read_line(root: Path, where: str, line: str) -> tuple[str, int, Item]:
             raise InputError(f"{where}: path {path} leaves the dataset's folder {root}")
     match = _NAME.fullmatch(image.stem)
     if match is None:
-        raise InputError(
-            f"{where}: image name {image.name} given, DRIVE_FRAME (as 0006R0_f00930.jpg) is needed"
-        )
+        raise InputError(f"{where}: image name {image.name} given, DRIVE_FRAME (as 0006R0_f00930.jpg) is needed")
     return match["drive"], int(match["frame"]), Item(image, label)
 
 

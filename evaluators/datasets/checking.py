@@ -46,9 +46,7 @@ class _Tally:
             num_labelled=self.labelled,
             sizes=tuple(sorted(self.sizes.items())),
             sequences=tuple(self.sequences),
-            class_shares=tuple(
-                (name, self.pixels[label] / scored) for label, name in enumerate(info.classes)
-            ),
+            class_shares=tuple((name, self.pixels[label] / scored) for label, name in enumerate(info.classes)),
             ignore_share=ignored / max(total, 1),
             problems=tuple(self.problems),
             notes=tuple(self.notes),

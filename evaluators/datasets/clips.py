@@ -37,9 +37,7 @@ class ClipPool:
     visible_NTHW: Tensor | None  # bool
 
 
-def clip_pool(
-    videos: Sequence[Video], *, sparse: bool, clip_frames: int, num_clips: int, seed: int
-) -> ClipPool:
+def clip_pool(videos: Sequence[Video], *, sparse: bool, clip_frames: int, num_clips: int, seed: int) -> ClipPool:
     """Training clips: `num_clips` of `clip_frames` frames.
 
     Dense videos give random windows with at least one labelled frame, videos in proportion to their windows;

@@ -84,9 +84,7 @@ def read_label(path: Path, table_256: Bytes) -> Bytes:
     except _DAMAGE as error:
         raise ItemError(path, f"is damaged or truncated ({_reason(error)})") from None
     if values is None:
-        raise ItemError(
-            path, f"has {_named(mode, depth)} labels; 8-bit single-channel or palette PNGs are allowed"
-        )
+        raise ItemError(path, f"has {_named(mode, depth)} labels; 8-bit single-channel or palette PNGs are allowed")
     labels: Bytes = table_256.take(values)
     if (labels == _OUTSIDE).any():
         given = ", ".join(str(value) for value in np.unique(values[labels == _OUTSIDE])[:8])

@@ -115,9 +115,7 @@ def palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:
     """Colours that stay apart: bits of the class id spread over the top bits of channels (as PASCAL VOC)."""
     colours = []
     for label in range(num_classes):
-        channels = [
-            sum(((label >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)
-        ]
+        channels = [sum(((label >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)]
         colours.append((channels[0], channels[1], channels[2]))
     return tuple(colours)
 
@@ -132,13 +130,9 @@ def _validate(document: FolderDocument, path: Path) -> None:
     for split, names in document.splits.items():
         for name in names:
             if name in (".", "..") or re.search(r"[/\\\0]", name):
-                raise InputError(
-                    f"{path}: field splits.{split}: given {name!r}; the name of a folder is allowed"
-                )
+                raise InputError(f"{path}: field splits.{split}: given {name!r}; the name of a folder is allowed")
             if owner.setdefault(name, split) != split or names.count(name) > 1:
-                raise InputError(
-                    f"{path}: field splits.{split}: sequence {name!r} is already in {owner[name]}"
-                )
+                raise InputError(f"{path}: field splits.{split}: sequence {name!r} is already in {owner[name]}")
     for name in document.select:
         if owner.get(name) != "train":
             raise InputError(f"{path}: field select: given {name!r}; sequences of split train are allowed")
@@ -174,9 +168,7 @@ def _list_sequence(
             faults.append(Fault(split, Problem(f"{split}/{part}", what), serious=False, fatal=False))
 
 
-def _by_stem(
-    root: Path, split: str, folder: Path, suffixes: tuple[str, ...], faults: list[Fault]
-) -> dict[str, Path]:
+def _by_stem(root: Path, split: str, folder: Path, suffixes: tuple[str, ...], faults: list[Fault]) -> dict[str, Path]:
     """Files of a folder by stem; paths that leave `root` and doubles are faults."""
     found: dict[str, Path] = {}
     entries = sorted(folder.iterdir()) if folder.is_dir() else []

@@ -83,9 +83,7 @@ def render(layers: Sequence[Layer], height: int, width: int) -> Rendered:
     """
     counts = {len(layer.poses) for layer in layers}
     if not 1 <= len(layers) <= MAX_LAYERS or len(counts) != 1:
-        raise ValueError(
-            f"1..{MAX_LAYERS} layers of equal length needed, given {len(layers)} of {sorted(counts)}"
-        )
+        raise ValueError(f"1..{MAX_LAYERS} layers of equal length needed, given {len(layers)} of {sorted(counts)}")
     (num_frames,) = counts
     cards = [_Card(layer) for layer in layers]
     frames = np.zeros((num_frames, height, width), np.uint32)
@@ -108,9 +106,7 @@ def _seen_before(flow_2HW: NDArray[np.float16], before_HW: Bytes, now_HW: Bytes)
     """Whether the rounded source pixel is inside and shows the same layer; float16 as consumers see it."""
     height, width = now_HW.shape
     x = np.floor(flow_2HW[0] + np.arange(width, dtype=np.float32) + np.float32(0.5)).astype(np.int32)
-    y = np.floor(flow_2HW[1] + np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)).astype(
-        np.int32
-    )
+    y = np.floor(flow_2HW[1] + np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)).astype(np.int32)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     source = before_HW.reshape(-1).take(y * width + x, mode="clip")
     seen: NDArray[np.bool_] = inside & (source == now_HW) & (now_HW != _NO_LAYER)

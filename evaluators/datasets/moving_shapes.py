@@ -37,9 +37,7 @@ class MovingShapes:
 
     def __post_init__(self) -> None:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in self.size_hw):
-            raise InputError(
-                f"{NAME}: size {self.size_hw} given, sides of {MIN_SIDE}..{MAX_SIDE} pixels allowed"
-            )
+            raise InputError(f"{NAME}: size {self.size_hw} given, sides of {MIN_SIDE}..{MAX_SIDE} pixels allowed")
 
     @property
     def info(self) -> DatasetInfo:

@@ -21,9 +21,7 @@ def _noise_table(tenths: int) -> NDArray[np.int16]:
     return np.array(values, np.int16)
 
 
-def degrade(
-    frames_TCHW: Bytes, gains: Sequence[float], sigmas: Sequence[float], rng: np.random.Generator
-) -> None:
+def degrade(frames_TCHW: Bytes, gains: Sequence[float], sigmas: Sequence[float], rng: np.random.Generator) -> None:
     """Multiply frame t by gains[t], add normal noise of sigmas[t] grey levels; in place, clipped."""
     for frame, gain, sigma in zip(frames_TCHW, gains, sigmas, strict=True):
         bright = np.minimum(np.arange(256, dtype=np.int32) * round(gain * 256) >> 8, 255).astype(np.int16)

@@ -84,9 +84,7 @@ def collect_stills(videos: tuple[Video, ...]) -> Stills:
         for labels in (video.labels_THW[t].numpy(),)
     )
     if not items:
-        raise InputError(
-            f"pseudo-video: none of the {len(videos)} videos has a labelled frame; one is needed"
-        )
+        raise InputError(f"pseudo-video: none of the {len(videos)} videos has a labelled frame; one is needed")
     movable = movable_classes([item.found for item in items])
     return Stills(items, movable, _objects(items, movable))
 

@@ -37,9 +37,7 @@ def open_dataset(spec: str, size_hw: tuple[int, int] | None = None) -> VideoData
     if (":" in form) != bool(path) or (colon and not path):
         raise InputError(f"data {spec!r} given; it is written {form}")
     if size_hw is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in size_hw):
-        raise InputError(
-            f"data {spec!r}: size {size_hw} given, sides of {MIN_SIDE}..{MAX_SIDE} pixels allowed"
-        )
+        raise InputError(f"data {spec!r}: size {size_hw} given, sides of {MIN_SIDE}..{MAX_SIDE} pixels allowed")
     if name == "camvid":
         return open_camvid(Path(path).expanduser(), size_hw)
     if name == "folder":

@@ -129,10 +129,7 @@ def _object(rng: np.random.Generator, stage: _Stage, depth: float) -> Layer:
     )
     x, y = float(rng.uniform(0.0, stage.width)), float(rng.uniform(0.1, 0.95)) * stage.height
     speed_x, speed_y = float(rng.uniform(-3.0, 3.0)) * stage.unit, float(rng.uniform(-1.5, 1.5)) * stage.unit
-    path = [
-        (_bounce(x + speed_x * t, stage.width), _bounce(y + speed_y * t, stage.height))
-        for t in range(num_frames)
-    ]
+    path = [(_bounce(x + speed_x * t, stage.width), _bounce(y + speed_y * t, stage.height)) for t in range(num_frames)]
     return Layer(texture, np.full((side, side), label, np.uint8), mask, stage.poses(path, depth, card))
 
 

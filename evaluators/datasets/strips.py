@@ -150,9 +150,7 @@ def first_size(strips: Iterable[Strip]) -> tuple[int, int] | None:
     return None
 
 
-def fingerprint(
-    root: Path, strips: Sequence[Strip], documents: Sequence[Path], size_hw: tuple[int, int]
-) -> str:
+def fingerprint(root: Path, strips: Sequence[Strip], documents: Sequence[Path], size_hw: tuple[int, int]) -> str:
     """Hash of the documents' content, every item's relative name and byte count, and the size.
 
     Pixels are not read: opening a dataset must stay cheap in every worker, and edits that keep each file's

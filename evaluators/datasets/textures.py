@@ -32,9 +32,7 @@ def _smooth(x: Floats) -> Floats:
     return x * x * (3.0 - 2.0 * x)
 
 
-def textured(
-    rng: np.random.Generator, height: int, width: int, colour: Colour, contrast: float, cell: float
-) -> Bytes:
+def textured(rng: np.random.Generator, height: int, width: int, colour: Colour, contrast: float, cell: float) -> Bytes:
     """HWC texture: `colour` (0..255) under noise of `contrast` grey levels, often with stripes."""
     grain = value_noise(rng, height, width, cell) * 0.65 + value_noise(rng, height, width, cell / 3.0) * 0.35
     pattern = grain - 0.5
@@ -46,8 +44,7 @@ def textured(
         pattern = pattern * 0.5 + np.abs(phase - np.floor(phase) - 0.5) - 0.25
     tint = rng.uniform(0.6, 1.4, 3)
     channels = [
-        np.clip(level + pattern * (2.0 * contrast * gain), 0.0, 255.0)
-        for level, gain in zip(colour, tint, strict=True)
+        np.clip(level + pattern * (2.0 * contrast * gain), 0.0, 255.0) for level, gain in zip(colour, tint, strict=True)
     ]
     return np.stack(channels, axis=-1).astype(np.uint8)
 
