@@ -30,9 +30,7 @@ def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:
         ValueError: shapes differ, or a counted value is outside 0..num_classes-1.
     """
     if labels.shape != predictions.shape:
-        raise ValueError(
-            f"labels {tuple(labels.shape)}, predictions {tuple(predictions.shape)}: shapes differ"
-        )
+        raise ValueError(f"labels {tuple(labels.shape)}, predictions {tuple(predictions.shape)}: shapes differ")
     matrix_KK = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     labels_N, predictions_N = labels.reshape(-1), predictions.reshape(-1)
     for start in range(0, labels_N.numel(), _CHUNK_PIXELS):

@@ -39,9 +39,7 @@ def read_picture(path: Path) -> Frame:
         with Image.open(path) as picture:
             require_size(path, picture.height, picture.width)
             if picture.mode not in _EIGHT_BIT_MODES:
-                raise InputError(
-                    f"{path}: picture of mode {picture.mode} given, 8 bits per channel are needed"
-                )
+                raise InputError(f"{path}: picture of mode {picture.mode} given, 8 bits per channel are needed")
             return np.asarray(picture.convert("RGB"))
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None

@@ -43,19 +43,17 @@ def train_to_folder(
     """
     from evaluators.datasets.registry import open_dataset
     from evaluators.options import train_options
-    from evaluators.segmentation import facts, train_on_split
+    from evaluators.segmentation import facts
     from evaluators.train import train_network
+    from evaluators.training_data import training_data
 
     refuse_existing(out)
     source = open_source(network)
     options = train_options(_options(source, settings))
     size = size_hw or (source.recipe.size_hw if source.recipe and source.recipe.data == data else None)
     dataset = open_dataset(data, size)
-    trained = train_on_split(
-        dataset,
-        lambda found: train_network(source.architecture, found, options, epochs=epochs, seed=seed, on_epoch=on_epoch),
-        options,
-    )
+    pools = training_data(dataset, dataset.videos(SPLIT), options)
+    trained = train_network(source.architecture, pools, options, epochs=epochs, seed=seed, on_epoch=on_epoch)
     info = dataset.info
     config = ModelConfig(
         architecture=source.architecture,

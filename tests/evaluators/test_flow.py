@@ -183,9 +183,7 @@ def camvid_val(root: Path) -> Video:
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("folder", "ceiling", "masked"), [("camvid", 0.892, 0.051), ("camvid_small", 0.875, 0.046)]
-)
+@pytest.mark.parametrize(("folder", "ceiling", "masked"), [("camvid", 0.892, 0.051), ("camvid_small", 0.875, 0.046)])
 def test_camvid_ground_truth_against_itself(folder, ceiling, masked, tmp_path):
     """480x360: 89.2 with flow, 5.1 % masked, 74.3 without flow, flip 5.0 %, VC8 coverage .780."""
     root = CAMVID / folder

@@ -115,3 +115,9 @@ def test_wrong_predictions_are_refused():
         score_videos(lambda v: v.labels_THW[:1], [clip("a", 2)], 2, last_frame_only=False)
     with pytest.raises(ValueError, match=r"prediction values 2\.\.3 given, 0\.\.1 allowed"):
         score_videos(lambda v: v.labels_THW + 2, [clip("a", 2)], 2, last_frame_only=False)
+
+
+def test_temporal_counts_of_videos_are_pooled():
+    videos = [clip("a", 8), clip("b", 9)]
+    report = score_videos(wrong_but_last, videos, 2, last_frame_only=False)
+    assert report.metrics["warp_flip"] == pytest.approx(2 / (7 + 8))

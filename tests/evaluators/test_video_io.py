@@ -68,9 +68,7 @@ class TestReading:
         path = tmp_path / f"broken{suffix}"
         Image.fromarray(scene(1)[0]).save(path)
         content = path.read_bytes()
-        path.write_bytes(
-            {"truncated": content[: len(content) // 2], "garbage": b"x" * 99, "empty": b""}[damage]
-        )
+        path.write_bytes({"truncated": content[: len(content) // 2], "garbage": b"x" * 99, "empty": b""}[damage])
         with pytest.raises(InputError, match=rf"broken\{suffix}: cannot be read as a picture"):
             list(read_frames(path))
 
