@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.compose import make_parts
-from nas.engines import make_engine
+from nas.engines import ENGINES, make_engine
 from nas.journal import Journal
 from nas.lock import FolderLock
 from nas.machine import machine_facts
@@ -65,6 +65,8 @@ def search(
         raise InputError(
             f"{folder}: holds a search already; go on with `vidseg-nas resume {folder}`, or give another folder"
         )
+    if engine not in ENGINES:
+        raise InputError(f"engine: {engine!r} given; allowed: {', '.join(ENGINES)}")
     parts = make_parts(recipe, folder)  # finds every mistake of the recipe before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:

@@ -50,7 +50,7 @@ class Streamer:
             self.reset()
             self._frame_hw = frame_hw
         with torch.inference_mode():
-            frame_BCHW = torch.from_numpy(np.ascontiguousarray(frame_HWC)).permute(2, 0, 1)[None].float() / 255
+            frame_BCHW = torch.from_numpy(np.array(frame_HWC)).permute(2, 0, 1)[None].float() / 255
             if frame_hw != self.size_hw:
                 frame_BCHW = F.interpolate(
                     frame_BCHW, self.size_hw, mode="bilinear", align_corners=False, antialias=True

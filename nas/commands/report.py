@@ -15,20 +15,30 @@ def report(directory: SearchDir, json_output: JsonOption = False, debug: DebugOp
     """Print the front as a table and write DIR/report.html, one file that needs no network."""
 
     def work() -> Answer:
+        from nas.report.next_steps import next_commands
         from nas.report.tables import front_rows, rich_table
-        from nas.report.write import write_report
+        from nas.report.write import write_examples, write_report
         from nas.result import front_facts
         from nas.search_folder import load
-        from search_spaces.errors import MissingExtraError
+        from search_spaces.errors import InputError, MissingExtraError
 
         result = load(directory)
         table = rich_table(front_rows(result), f"front of {directory}")
         facts = {"folder": str(directory), "trials": result.counts(), "front": front_facts(result.front)}
+        notes = []
+        try:
+            write_examples(result, directory)
+        except InputError as error:
+            # The data may have moved since; the figures stand without pictures.
+            notes.append(f"no example frames: {error}")
         try:
             path = write_report(result, directory)
         except MissingExtraError as error:
             # The table needs no plots: say what the page lacks and give what there is.
             return Answer({**facts, "report": None, "reason": str(error)}, (table, f"no report.html: {error}"))
-        return Answer({**facts, "report": str(path)}, (table, f"written: {path}"))
+        return Answer(
+            {**facts, "report": str(path), "notes": notes},
+            (table, *notes, f"written: {path}", "go on with:", *next_commands(result)),
+        )
 
     answer(json_output, work)

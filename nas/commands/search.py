@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,7 @@ from nas.commands.parse import duration_s
 
 if TYPE_CHECKING:
     from nas.recipe import Recipe
+    from nas.result import Result
 
 
 def register(app: typer.Typer) -> None:
@@ -136,6 +137,7 @@ def _run(
 
     from nas import api
     from nas.live import LiveView
+    from nas.report.next_steps import next_commands
     from nas.report.tables import front_rows, rich_table
     from nas.result import front_facts
 
@@ -158,15 +160,23 @@ def _run(
         raise Interrupted(again) from None
     if result.interrupted:
         raise Interrupted(again)
-    facts: dict[str, Any] = {
+    facts = {
         "folder": str(folder),
         "trials": result.counts(),
         "front": front_facts(result.front),
         "stopped": result.stopped,
     }
-    quoted = shlex.quote(str(folder))
-    shown = [rich_table(front_rows(result), f"front of {folder}")]
-    return Answer(facts, (*shown, f"see: vidseg-nas report {quoted}", f"go on: {again}"))
+    if not result.front:
+        return Answer(facts, (f"{result.stopped}; no trial is complete", *_first_failure(result)), status=1)
+    table = rich_table(front_rows(result), f"front of {folder}")
+    return Answer(facts, (f"{result.stopped}", table, "go on with:", *next_commands(result)))
+
+
+def _first_failure(result: "Result") -> list[str]:
+    from nas.report.tables import reason
+
+    reasons = [f"#{trial.number} {trial.status}: {reason(trial, result)}" for trial in result.candidates]
+    return reasons[:1]
 
 
 def _engine_words(engine: str, workers: int | None, ray_address: str | None) -> str:

@@ -11,6 +11,7 @@ from html import escape
 
 from nas.report.diagram import architecture_svg
 from nas.report.history import best_so_far, volume_so_far
+from nas.report.next_steps import next_commands
 from nas.report.plots import front_svg, history_svg
 from nas.report.tables import Rows, front_rows, trial_rows
 from nas.result import Result, architecture_of
@@ -134,14 +135,5 @@ def _facts(result: Result, machine: Mapping[str, str]) -> Iterable[str]:
 
 
 def _go_on(result: Result) -> Iterable[str]:
-    folder = str(result.folder) if result.folder else "DIR"
     yield "<h2>Go on</h2>"
-    lines = [f"vidseg-nas resume {folder} --trials {2 * result.recipe.trials}"]
-    if result.front:
-        trial = result.front[0].number
-        lines += [
-            f"vidseg-nas train {folder}#{trial} --data {result.recipe.data} --epochs 100 --out my-model",
-            "vidseg-nas export my-model",
-            f"vidseg-nas measure my-model --device {result.recipe.target}",
-        ]
-    yield f"<pre>{escape(chr(10).join(lines))}</pre>"
+    yield f"<pre>{escape(chr(10).join(next_commands(result)))}</pre>"
