@@ -3,9 +3,9 @@
 Legend: B batch (1), H/W pixels, K classes. Inputs `frame` [1,3,H,W] and `state_0..n`; outputs `logits`
 [1,K,H,W] and `next_state_0..n`.
 
-What an export costs is the exporter's decomposition of every operation (two thirds) and its registry of
-translations, rebuilt at each call (a third). Folding batch norms beforehand and pausing the cyclic garbage
-collector take a third off; the graph that comes out is the same.
+What an export costs is tracing and decomposing every operation, and the exporter's registry of translations,
+which it rebuilds at each call (about a quarter). Folding batch norms beforehand and pausing the cyclic garbage
+collector took a 58-node network from 1.5 s to 1.1 s; the graph that comes out is the same.
 """
 
 import contextlib
