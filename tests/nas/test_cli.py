@@ -329,7 +329,8 @@ def test_debug_shows_the_traceback_and_json_has_the_error(cli: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("nothing",), ("search",), ("status", "x", "--colour"), ("train", "x"), ("search", "q", "--trials", "many")]
+    "arguments",
+    [("nothing",), ("search",), ("status", "x", "--colour"), ("train", "x"), ("search", "q", "--trials", "many")],
 )
 def test_wrong_usage_is_status_2(cli: object, arguments: tuple[str, ...]) -> None:
     ran = cli(*arguments)

@@ -19,7 +19,15 @@ from nas.model_folder import (
     write_sums,
 )
 from nas.streamer import Streamer
-from search_spaces.architecture import Architecture, ConvSpec, DecoderSpec, NetworkSpec, StageSpec, StemSpec, TemporalSite
+from search_spaces.architecture import (
+    Architecture,
+    ConvSpec,
+    DecoderSpec,
+    NetworkSpec,
+    StageSpec,
+    StemSpec,
+    TemporalSite,
+)
 from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.errors import InputError
 

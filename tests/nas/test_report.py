@@ -169,7 +169,14 @@ def test_every_preset_is_drawn(name: str) -> None:
     boxes = list(root.iter("{http://www.w3.org/2000/svg}rect"))
     extra = 3 + (spec.context != "none")  # frame, stem ... decoder, logits
     assert len(boxes) == len(spec.stages) + extra + 1
-    assert sum(re.fullmatch(rf"{stage.depth} {stage.block}.*", text) is not None for stage in spec.stages[:1] for text in texts) >= 1
+    assert (
+        sum(
+            re.fullmatch(rf"{stage.depth} {stage.block}.*", text) is not None
+            for stage in spec.stages[:1]
+            for text in texts
+        )
+        >= 1
+    )
     arcs = [path for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("class") == "skip"]
     assert len(arcs) == (spec.decoder.kind == "skip_add")
 
