@@ -16,7 +16,7 @@ from evaluators.datasets.textures import OUTLINES, Colour, outline, skyline, tex
 
 CLASSES = ("background", *OUTLINES)
 _HUES: tuple[Colour, ...] = ((205, 80, 70), (80, 110, 200), (90, 175, 80), (200, 175, 70), (165, 85, 180))
-_HUE_SHARE = 0.55  # the rest of an object's colour is random, so that colour alone does not tell the class
+_HUE_SHARE = 0.7  # the rest of an object's colour is random, so that colour alone does not tell the class
 
 
 @dataclass(frozen=True, slots=True)
