@@ -55,7 +55,7 @@ class LiveView:
             self.running.add(event.trial)
         elif event.told is not None:
             self._told(event.told, event.replayed)
-        elif event.what == "started" and self._live is None:
+        elif event.what == "started" and event.stage != "cost" and self._live is None:
             self._print(f"trial #{event.trial}: {event.stage} started")
         if self._live is not None:
             self._live.update(self.render())

@@ -169,7 +169,16 @@ def _run(
     if not result.front:
         return Answer(facts, (f"{result.stopped}; no trial is complete", *_first_failure(result)), status=1)
     table = rich_table(front_rows(result), f"front of {folder}")
-    return Answer(facts, (f"{result.stopped}", table, "go on with:", *next_commands(result)))
+    return Answer(
+        facts,
+        (
+            f"{result.stopped}",
+            table,
+            "go on with:",
+            shlex.join(["vidseg-nas", "report", str(folder)]),
+            *next_commands(result),
+        ),
+    )
 
 
 def _first_failure(result: "Result") -> list[str]:

@@ -57,7 +57,8 @@ def rich_table(rows: Rows, title: str) -> "Table":
 
     table = Table(title=title, title_justify="left")
     for name in rows.header:
-        table.add_column(name, justify="left" if name in ("key", "reason", "status") else "right")
+        left = name in ("key", "reason", "status")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "reason")
     for row in rows.cells:
         table.add_row(*(Text(cell) for cell in row))
     return table
@@ -87,5 +88,7 @@ def reason(trial: Trial, result: Result) -> str:
 def _columns(result: Result) -> Sequence[str]:
     objectives = result.recipe.objectives
     present = {name for trial in result.candidates for name in trial.metrics}
+    if all(t.metrics.get("latency_worst_ms") == t.metrics.get("latency_ms") for t in result.candidates):
+        present.discard("latency_worst_ms")  # without a refresh schedule every frame costs the same
     more = [name for name in SHOWN if name in present and name not in objectives]
     return (*objectives, *more)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from latency_tables.random_weights import build_random
 from nas.model_folder import (
     DatasetFacts,
@@ -19,7 +20,15 @@ from nas.model_folder import (
     write_sums,
 )
 from nas.streamer import Streamer
-from search_spaces.architecture import Architecture, ConvSpec, DecoderSpec, NetworkSpec, StageSpec, StemSpec, TemporalSite
+from search_spaces.architecture import (
+    Architecture,
+    ConvSpec,
+    DecoderSpec,
+    NetworkSpec,
+    StageSpec,
+    StemSpec,
+    TemporalSite,
+)
 from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.errors import InputError
 
