@@ -6,7 +6,10 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture
 from search_spaces.network import VideoSegmenter, build
 
-_CALIBRATION_BCHW = (4, 3, 64, 64)
+_CALIBRATION_BCHW = (4, 3, 96, 96)
+_LEAST_VARIANCE = 0.1
+"""Of a layer's mean variance. A channel that happens to be dead on the few frames would else be amplified 300-fold
+by its batch norm on the next frame that wakes it."""
 _GAMMA_RANGE = (0.75, 1.25)
 _BETA_STD = 0.1
 
@@ -34,4 +37,6 @@ def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> 
         model.step(frames_BCHW, model.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
         for norm in norms:
             norm.momentum = 0.1
+            assert norm.running_var is not None
+            norm.running_var.clamp_(min=_LEAST_VARIANCE * float(norm.running_var.mean()))
     return model.eval()

@@ -98,6 +98,7 @@ def open_camvid(root: Path, size_hw: tuple[int, int] | None) -> CamVid:
     faults: list[Fault] = []
     for document in lists:
         _read_list(root, document, strips, faults)
+    _refuse_shared(strips)
     size_hw = size_hw or first_size(strip for strip in strips if strip.split == "train")
     if size_hw is None:
         raise InputError(f"{lists[0]}: no image of the list can be read")
@@ -112,6 +113,17 @@ def open_camvid(root: Path, size_hw: tuple[int, int] | None) -> CamVid:
         select=SELECT if any(_drive_of(strip) in SELECT for strip in strips if strip.split == "train") else (),
     )
     return CamVid(Layout(root, info, VOID, tuple(strips), tuple(faults)))
+
+
+def _refuse_shared(strips: Sequence[Strip]) -> None:
+    """Raises InputError for an image that two splits list: what is scored must not be trained on."""
+    owner: dict[Path, str] = {}
+    for strip in strips:
+        for item in strip.items:
+            if owner.setdefault(item.image, strip.split) != strip.split:
+                raise InputError(
+                    f"{item.image}: is listed in {owner[item.image]}.txt and {strip.split}.txt; one split is allowed"
+                )
 
 
 def _drive_of(strip: Strip) -> str:

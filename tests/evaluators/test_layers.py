@@ -97,13 +97,21 @@ def test_flow_reproduces_labels_over_visible_pixels():
     rendered = render([blocks, *cards], 80, 120)
     for t in range(1, 6):
         seen = rendered.visible_THW[t]
-        same = (warped_labels(rendered, t) == rendered.labels_THW[t])[seen]
+        same = warped_labels(rendered, t) == rendered.labels_THW[t]
         assert seen.mean() > 0.9
-        assert same.mean() > 0.95  # the rest lies on block edges, where nearest rounds twice
-        moving = seen & (rendered.labels_THW[t] >= 6)
-        assert (warped_labels(rendered, t) == rendered.labels_THW[t])[moving].all()
-        hidden = ~seen
-        assert (warped_labels(rendered, t) == rendered.labels_THW[t])[hidden].mean() < 0.9
+        # Nearest rounds twice, so a pixel next to another label may differ; all others agree, without exception.
+        assert same[seen & inner(rendered.labels_THW[t])].all()
+        assert same[seen].mean() > 0.8
+        assert same[seen & (rendered.labels_THW[t] >= 6)].all()
+        assert same[~seen].mean() < 0.7
+
+
+def inner(labels_HW):
+    """Pixels whose eight neighbours carry their label."""
+    framed = np.pad(labels_HW, 1, constant_values=99)
+    height, width = labels_HW.shape
+    around = [framed[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return np.all([one == labels_HW for one in around], axis=0)
 
 
 def test_flow_follows_a_known_point_through_rotation():

@@ -105,6 +105,22 @@ def test_outside_of_the_still_is_ignored_with_mirrored_colour():
     assert set(clip.frames_TCHW.unique().tolist()) == {80}
 
 
+def test_copied_objects_carry_their_own_colour():
+    """A slanted object: a mask that does not fit its texture would label surroundings as the object."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for row in range(12):
+        labels[20 + row, 30 : 32 + row] = THING
+    frame = np.stack([np.where(labels == THING, 200, 50)] * 3).astype(np.uint8)
+    slanted = Video("s", torch.from_numpy(frame[None]), torch.from_numpy(labels[None]), torch.tensor([True]))
+    options = PseudoOptions(movable=(THING,), gain=0.0, sigma=0.0, max_crop=1.0)
+    for seed in range(4):
+        clip = pseudo_clip(collect_stills((slanted,)), 0, 2, np.random.default_rng(seed), options)
+        thing = clip.labels_THW == THING
+        bright = clip.frames_TCHW[:, 0] > 125
+        assert thing.sum() > 150
+        assert (bright == thing)[thing].float().mean() > 0.85
+
+
 def test_explicit_classes_replace_the_derived_ones(stills):
     options = PseudoOptions(movable=(), max_shift=0.0, max_zoom=0.0, max_turn_rad=0.0, max_crop=1.0)
     clip = pseudo_clip(stills, 0, 3, np.random.default_rng(0), options)

@@ -88,7 +88,7 @@ class TestRuntimeConformance:
         reference = load_runtime("torch").load_anchor(None, 1).step(frame)
         given = step.step(frame)
         assert np.ptp(reference) > 0
-        assert np.max(np.abs(given - reference)) <= 1e-5 * np.ptp(reference)
+        assert np.max(np.abs(given - reference)) <= 1e-4 * np.ptp(reference)
         assert step.state_bytes == 0
 
 

@@ -1,4 +1,4 @@
-"""What tests of the command line share: running it in this process and in another, a search, a model."""
+"""What tests here share: helpers that workers can import, the command line, a search, a model."""
 
 import json
 import os
@@ -13,6 +13,12 @@ from nas.model_folder import DatasetFacts, ModelConfig, TrainingFacts, schedule_
 from search_spaces.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# The helpers of this folder are importable, here and in the workers that tests spawn.
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.insert(0, HERE)
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 class Ran:
