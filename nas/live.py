@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.objectives import DIRECTIONS
 from nas.recipe import Recipe
-from nas.report.tables import front_rows, metric_text, reason, rich_table
+from nas.report.tables import BRIEF, front_rows, metric_text, reason, rich_table
 from nas.result import Result, front_of
 from nas.search import Event
 from nas.trial import Trial
@@ -55,7 +55,7 @@ class LiveView:
             self.running.add(event.trial)
         elif event.told is not None:
             self._told(event.told, event.replayed)
-        elif event.what == "started" and self._live is None:
+        elif event.what == "started" and event.stage != "cost" and self._live is None:
             self._print(f"trial #{event.trial}: {event.stage} started")
         if self._live is not None:
             self._live.update(self.render())
@@ -107,7 +107,7 @@ class LiveView:
         from rich.text import Text
 
         result = self._result()
-        rows = front_rows(result)
+        rows = front_rows(result, BRIEF)
         shown = type(rows)(rows.header, rows.cells[:MAX_ROWS])
         return Group(Text(self.summary()), rich_table(shown, f"front ({len(rows.cells)})"))
 

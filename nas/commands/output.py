@@ -17,6 +17,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 INTERRUPTED = 130
+PIPE_WIDTH = 200
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,9 @@ def _show(shown: tuple[Any, ...]) -> None:
         else:
             from rich.console import Console
 
-            Console(highlight=False, markup=False).print(item)
+            # Into a file or a pipe nothing is cut off at the width of a terminal that is not there.
+            width = None if sys.stdout.isatty() else PIPE_WIDTH
+            Console(highlight=False, markup=False, width=width).print(item)
     sys.stdout.flush()
 
 

@@ -16,14 +16,14 @@ def report(directory: SearchDir, json_output: JsonOption = False, debug: DebugOp
 
     def work() -> Answer:
         from nas.report.next_steps import next_commands
-        from nas.report.tables import front_rows, rich_table
+        from nas.report.tables import BRIEF, front_rows, rich_table
         from nas.report.write import write_examples, write_report
         from nas.result import front_facts
         from nas.search_folder import load
         from search_spaces.errors import InputError, MissingExtraError
 
         result = load(directory)
-        table = rich_table(front_rows(result), f"front of {directory}")
+        table = rich_table(front_rows(result, BRIEF), f"front of {directory}")
         facts = {"folder": str(directory), "trials": result.counts(), "front": front_facts(result.front)}
         notes = []
         try:

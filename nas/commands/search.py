@@ -138,7 +138,7 @@ def _run(
     from nas import api
     from nas.live import LiveView
     from nas.report.next_steps import next_commands
-    from nas.report.tables import front_rows, rich_table
+    from nas.report.tables import BRIEF, front_rows, rich_table
     from nas.result import front_facts
 
     again = f"vidseg-nas resume {shlex.quote(str(folder))}" + _engine_words(engine, workers, ray_address)
@@ -168,8 +168,17 @@ def _run(
     }
     if not result.front:
         return Answer(facts, (f"{result.stopped}; no trial is complete", *_first_failure(result)), status=1)
-    table = rich_table(front_rows(result), f"front of {folder}")
-    return Answer(facts, (f"{result.stopped}", table, "go on with:", *next_commands(result)))
+    table = rich_table(front_rows(result, BRIEF), f"front of {folder}")
+    return Answer(
+        facts,
+        (
+            f"{result.stopped}",
+            table,
+            "go on with:",
+            shlex.join(["vidseg-nas", "report", str(folder)]),
+            *next_commands(result),
+        ),
+    )
 
 
 def _first_failure(result: "Result") -> list[str]:

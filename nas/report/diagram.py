@@ -6,7 +6,7 @@ from html import escape
 
 from search_spaces.architecture import NetworkSpec, StageSpec, TemporalSite
 
-BLOCK_WIDTH, GAP = 118, 22
+BLOCK_WIDTH, GAP = 136, 20
 TALLEST, STEP_DOWN, TOP = 120, 16, 46
 """Pixels: a block at full resolution is TALLEST high; every halving takes STEP_DOWN off."""
 
@@ -14,7 +14,10 @@ FILLS = {
     "input": "#eceff1", "stem": "#cfd8dc", "stage": "#bbdefb", "context": "#d1c4e9",
     "decoder": "#c8e6c9", "logits": "#ffe0b2", "cell": "#ffab91",
 }  # fmt: skip
-_CELL_WIDTH, _CELL_HEIGHT = 110, 20
+CHARACTER_WIDTH = 0.58
+"""Of a sans-serif font, in font sizes: what most lines stay under."""
+
+_CELL_WIDTH, _CELL_HEIGHT = 126, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,14 @@ def _cell_svg(site: TemporalSite, centre: float, block_top: float) -> list[str]:
         'stroke="#bf360c" stroke-dasharray="3 2"/>',
         f'<rect x="{left}" y="{top}" width="{_CELL_WIDTH}" height="{_CELL_HEIGHT}" rx="10" '
         f'fill="{FILLS["cell"]}" stroke="#bf360c"/>',
-        _text(f"{site.cell.kind} ({site.fusion})", centre, top + 14, size=9),
+        _text(f"{site.cell.kind} ({site.fusion})", centre, top + 14, room=_CELL_WIDTH - 8),
     ]
 
 
-def _text(line: str, x: float, y: float, size: int = 11) -> str:
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="middle">{escape(line)}</text>'
+def _text(line: str, x: float, y: float, room: float = BLOCK_WIDTH - 8) -> str:
+    """A centred line, smaller where it would not fit into `room` pixels."""
+    size = min(11.0, room / (CHARACTER_WIDTH * max(len(line), 1)))
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size:.3g}" text-anchor="middle">{escape(line)}</text>'
 
 
 def _arrow(left: float, right: float, y: float) -> str:

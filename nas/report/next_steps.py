@@ -13,7 +13,7 @@ def next_commands(result: Result) -> list[str]:
     """Extend the search; train, export and measure the best network of the front."""
     folder = str(result.folder) if result.folder else "DIR"
     recipe = result.recipe
-    words = [["report", folder], ["resume", folder, "--trials", str(2 * recipe.trials)]]
+    words = [["resume", folder, "--trials", str(2 * recipe.trials)]]
     if result.front and isinstance(result.front[0].proposal.architecture.network, NetworkSpec):
         network = f"{folder}#{result.front[0].number}"
         epochs = str(EPOCHS_FACTOR * recipe.epochs)

@@ -49,6 +49,7 @@ def history_svg(best: Sequence[float | None], volume: Sequence[float | None], ob
     figure, axes = _figure()
     _steps(axes, best, FRONT, f"best {objective}")
     axes.set_xlabel("trials told")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel(
         f"best {objective}" + (" (higher is better)" if DIRECTIONS[objective] == "max" else " (lower is better)")
     )
@@ -74,6 +75,9 @@ def _scatter(
         bars = [trial.metrics.get("latency_halfwidth_ms", 0.0) for trial in trials]
     line = "-" if label == "front" and len(objectives) > 1 else "none"
     style = {"color": colour, "marker": marker, "linestyle": line, "linewidth": 1.0, "markersize": 5}
+    if line != "none":
+        # Nothing is known between two networks: the line is what is reached at a given cost, in steps.
+        style["drawstyle"] = "steps-post" if DIRECTIONS[objectives[1]] == "min" else "steps-pre"
     axes.errorbar(xs, ys, xerr=bars, capsize=2, elinewidth=0.8, label=label, **style)
     if label == "front":
         for trial, x, y in zip(trials, xs, ys, strict=True):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SHOWN = ("miou", "latency_ms", "latency_worst_ms", "tc", "macs_m", "params_k", "state_kb")
 """Columns after the objectives, where a trial has them."""
 
+BRIEF = ("macs_m", "params_k")
+"""As many of them as a terminal of 80 columns takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -23,9 +26,9 @@ class Rows:
     cells: tuple[tuple[str, ...], ...]
 
 
-def front_rows(result: Result) -> Rows:
-    """One row a network of the front: trial, key, metrics with the uncertainty of the latency."""
-    columns = _columns(result)
+def front_rows(result: Result, more: Sequence[str] = SHOWN) -> Rows:
+    """One row a network of the front: trial, key, the objectives with their uncertainty, and `more` metrics."""
+    columns = _columns(result, more)
     cells = tuple(
         (f"#{trial.number}", architecture_of(trial).key[:12], *(metric_text(trial, name) for name in columns))
         for trial in result.front
@@ -35,7 +38,7 @@ def front_rows(result: Result) -> Rows:
 
 def trial_rows(result: Result) -> Rows:
     """One row a candidate, failed and infeasible ones with their reason."""
-    columns = _columns(result)
+    columns = _columns(result, SHOWN)
     on_front = {trial.number for trial in result.front}
     cells = tuple(
         (
@@ -57,7 +60,8 @@ def rich_table(rows: Rows, title: str) -> "Table":
 
     table = Table(title=title, title_justify="left")
     for name in rows.header:
-        table.add_column(name, justify="left" if name in ("key", "reason", "status") else "right")
+        left = name in ("key", "reason", "status")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "reason")
     for row in rows.cells:
         table.add_row(*(Text(cell) for cell in row))
     return table
@@ -84,8 +88,9 @@ def reason(trial: Trial, result: Result) -> str:
     return ""
 
 
-def _columns(result: Result) -> Sequence[str]:
+def _columns(result: Result, more: Sequence[str]) -> Sequence[str]:
     objectives = result.recipe.objectives
     present = {name for trial in result.candidates for name in trial.metrics}
-    more = [name for name in SHOWN if name in present and name not in objectives]
-    return (*objectives, *more)
+    if all(t.metrics.get("latency_worst_ms") == t.metrics.get("latency_ms") for t in result.candidates):
+        present.discard("latency_worst_ms")  # without a refresh schedule every frame costs the same
+    return (*objectives, *(name for name in more if name in present and name not in objectives))

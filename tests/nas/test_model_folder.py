@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from latency_tables.random_weights import build_random
 from nas.model_folder import (
     DatasetFacts,

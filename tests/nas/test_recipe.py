@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from nas.commands.parse import duration_s, size_hw
 from nas.overrides import override, with_constraint
 from nas.recipe import Recipe, load_recipe

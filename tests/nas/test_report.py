@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+
 from nas.recipe import Recipe
 from nas.report.diagram import architecture_svg
 from nas.report.history import best_so_far, volume_so_far
@@ -169,14 +170,9 @@ def test_every_preset_is_drawn(name: str) -> None:
     boxes = list(root.iter("{http://www.w3.org/2000/svg}rect"))
     extra = 3 + (spec.context != "none")  # frame, stem ... decoder, logits
     assert len(boxes) == len(spec.stages) + extra + 1
-    assert (
-        sum(
-            re.fullmatch(rf"{stage.depth} {stage.block}.*", text) is not None
-            for stage in spec.stages[:1]
-            for text in texts
-        )
-        >= 1
-    )
+    for stage in spec.stages:
+        assert any(re.fullmatch(rf"{stage.depth} {stage.block}.*", text) for text in texts)
+        assert any(text.startswith(f"{stage.channels} channels") for text in texts)
     arcs = [path for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("class") == "skip"]
     assert len(arcs) == (spec.decoder.kind == "skip_add")
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from nas import api
 from nas.journal import Journal
 from nas.lock import FolderLock
@@ -96,7 +97,7 @@ def test_resume_may_extend_the_budget_and_nothing_else(finished: Path, tmp_path:
 
 
 def test_a_folder_that_holds_a_search_is_not_started_again(finished: Path) -> None:
-    with pytest.raises(InputError, match="holds a search already.*vidseg-nas resume"):
+    with pytest.raises(InputError, match=r"holds a search already.*vidseg-nas resume"):
         api.search(TOY, out=finished)
 
 
