@@ -85,7 +85,9 @@ def test_missing_middle_line_is_named(tmp_path: Path) -> None:
         Journal(tmp_path / "j")
 
 
-@pytest.mark.parametrize("foreign", [b"hello", b"hello\n", b"{}\n", b'{"a": 1}\n{"b": 2}\n', b"\x89PNG\r\n\x1a\n", b"\n"])
+@pytest.mark.parametrize(
+    "foreign", [b"hello", b"hello\n", b"{}\n", b'{"a": 1}\n{"b": 2}\n', b"\x89PNG\r\n\x1a\n", b"\n"]
+)
 def test_foreign_file_is_refused_and_kept(tmp_path: Path, foreign: bytes) -> None:
     (tmp_path / "j").write_bytes(foreign)
     with pytest.raises(InputError, match="j line 1: is no journal record"):
@@ -138,7 +140,9 @@ def test_lock_of_a_killed_driver_is_free_at_once(tmp_path: Path) -> None:
         "import pathlib, sys, time; from nas.lock import FolderLock; "
         "lock = FolderLock(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == b"held\n"
     with pytest.raises(InputError, match=f"in use by pid {child.pid} "):

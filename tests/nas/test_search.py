@@ -123,7 +123,9 @@ def test_equal_jobs_in_flight_run_once(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     calls.mkdir()
     stages = [Stage("train", ToyTrain(log=str(calls), seconds=0.5))]
-    toy_search(tmp_path / "run", Listed([proposal()] * 4), stages=stages, slots=4, engine=lambda: make_engine("process", 2))
+    toy_search(
+        tmp_path / "run", Listed([proposal()] * 4), stages=stages, slots=4, engine=lambda: make_engine("process", 2)
+    )
     assert [path.read_text() for path in calls.iterdir()] == ["x"]
 
 
@@ -330,5 +332,3 @@ def test_constraint_nobody_reports_is_not_silently_kept(tmp_path: Path) -> None:
     searcher = Listed([proposal()])
     toy_search(tmp_path, searcher, constraints={"state_kb": 5.0})
     assert searcher.told[0].error == "no stage reports the metric state_kb"
-
-
