@@ -130,7 +130,7 @@ def _listening(pids: set[int]) -> set[tuple[str, int]]:
     inodes = set()
     for pid in pids:
         try:
-            links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
         inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}

@@ -2,8 +2,7 @@
 
 import signal
 import threading
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from nas.engines import make_engine
 from nas.journal import Journal
 from nas.records import Asked, Begin, StageDone, Told, history, read_records
 from nas.search import Event
-from nas.searchers.common import Setup
-from nas.searchers.random_search import Options, RandomSearch
 from nas.stages import Stage
 from nas.trial import Proposal, Trial, Work
 from search_spaces.decisions import replay
@@ -65,7 +62,8 @@ def test_records_of_a_trial_stand_in_the_order_of_the_recipe(tmp_path: Path) -> 
     kinds = [(type(record).__name__, record.trial) for record in records[1:]]  # type: ignore[union-attr]
     tell = [[("StageDone", n), ("StageDone", n), ("Told", n)] for n in range(5)]
     ask = [[("Asked", n)] for n in range(5)]
-    assert kinds == sum([ask[0], ask[1], tell[0], ask[2], tell[1], ask[3], tell[2], ask[4], tell[3], tell[4]], [])
+    expected = [ask[0], ask[1], tell[0], ask[2], tell[1], ask[3], tell[2], ask[4], tell[3], tell[4]]
+    assert kinds == [kind for group in expected for kind in group]
     stages = [record.stage for record in records if isinstance(record, StageDone) and record.trial == 3]
     assert stages == ["cost", "train"]
     assert [trial.number for trial in result.trials] == [0, 1, 2, 3, 4]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from toy_search import COST, ToyTrain, toy_search
-
-from nas.engines import make_engine
-from nas.stages import Stage
-
 if __name__ == "__main__":
+    from toy_search import COST, ToyTrain, toy_search
+
+    from nas.engines import make_engine
+    from nas.stages import Stage
+
     folder, calls, engine = Path(sys.argv[1]), sys.argv[2], (*sys.argv[3:], "inline")[0]
     toy_search(
         folder, "evolution", trials=30, slots=3, options={"population": 4, "sample": 2},
