@@ -1,1 +1,1 @@
-"""Datasets by name. A new dataset is one file and one line here."""
+"""Videos with labels, by name (registry.py)."""

@@ -1,4 +1,4 @@
-"""What a dataset is: videos of uint8 frames and labels with exact motion where known. Knows nothing of training.
+"""What a dataset is: videos of uint8 frames and labels, exact motion where known. Knows nothing of training.
 
 Legend: T frames, H/W pixels, C=3 RGB.
 """
@@ -18,7 +18,7 @@ class Video:
     """Consecutive frames without gap or cut: state is carried through it and reset before it.
 
     flow_T2HW: channel 0 dx, channel 1 dy, pixels; what is at p in frame t was at p + flow[t] in frame t-1;
-    flow[0] is zero. visible_THW: that point was seen in frame t-1 (not occluded, inside the picture); [0] False.
+    flow[0] is zero. visible_THW: that point was seen in t-1 (not hidden, inside the picture); [0] False.
     """
 
     name: str
@@ -65,6 +65,7 @@ class CheckReport:
     class_shares: tuple[tuple[str, float], ...]  # share of labelled pixels, ignore left out
     ignore_share: float
     problems: tuple[Problem, ...]
+    notes: tuple[Problem, ...] = ()  # worth knowing, nothing to mend: gaps, frames with every pixel ignored
 
 
 class VideoDataset(Protocol):

@@ -1,0 +1,181 @@
+"""The training loop. Knows nothing of searchers, files or devices' latency.
+
+Legend: B batch, T frames, K classes, N = B * T.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from evaluators.batches import Batch, batches
+from evaluators.losses import TEMPORAL_STRIDE, class_weights, cross_entropy, temporal_consistency
+from evaluators.options import TrainOptions
+from evaluators.training_data import TrainingData
+from search_spaces.architecture import Architecture
+from search_spaces.network import VideoSegmenter, build
+
+
+class DivergedError(RuntimeError):
+    """Training produced a loss that is no finite number: the trial's failure, never an accuracy of zero."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainResult:
+    """The averaged network in eval mode, the mean loss of the last epoch and the frames seen."""
+
+    model: VideoSegmenter
+    train_loss: float
+    frames_seen: int
+
+
+OnEpoch = Callable[[int, Mapping[str, float]], None]
+
+
+def train_network(
+    architecture: Architecture,
+    data: TrainingData,
+    options: TrainOptions,
+    *,
+    epochs: int,
+    seed: int,
+    init: Mapping[str, Tensor] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> TrainResult:
+    """Train from scratch, or from the weights `init`; deterministic under `seed` for a number of threads.
+
+    The schedule warms up, stays, and decays to zero (Zhai et al. 2022, arXiv:2106.04560; Hu et al. 2024,
+    arXiv:2404.06395), with an exponential average of the weights: any stop after the plateau is a valid
+    lower fidelity, and training goes on from its result.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    device = _device(options)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build(architecture, data.num_classes)
+    if init is not None:
+        model.load_state_dict(init)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Loop(model, architecture, data, options, epochs, seed, device).run(on_epoch)
+
+
+class _Loop:
+    """The state of one training: optimizer, schedule, average."""
+
+    def __init__(
+        self,
+        model: VideoSegmenter,
+        architecture: Architecture,
+        data: TrainingData,
+        options: TrainOptions,
+        epochs: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model, self.data, self.options, self.device = model.train(), data, options, device
+        self.epochs = epochs
+        self.generator = torch.Generator().manual_seed(seed)
+        weight = options.temporal_weight
+        self.temporal_weight = architecture.training.temporal_weight if weight is None else weight
+        self.steps_per_epoch = max(1, math.ceil(data.frames_per_epoch / options.batch_frames))
+        self.total = self.steps_per_epoch * epochs
+        self.optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate, fused=True)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._factor)
+        horizon = max(2.0, options.average_share * self.total)
+        average = get_ema_multi_avg_fn(1.0 - 1.0 / horizon)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        balanced = options.balance == "enet"
+        self.weights_K = class_weights(data.stills.labels_NTHW, data.num_classes).to(device) if balanced else None
+        self.frames_seen = 0
+
+    def _factor(self, step: int) -> float:
+        warmup = max(1.0, self.options.warmup_share * self.total)
+        decay = max(1.0, self.options.decay_share * self.total)
+        return min(1.0, (step + 1) / warmup, max(0.0, (self.total - step) / decay))
+
+    def run(self, on_epoch: OnEpoch | None) -> TrainResult:
+        """All epochs; the loss is read back once an epoch, so that a GPU is never waited for inside one."""
+        num_stills = round(self.options.stills_share * self.total) if self.options.clip_frames > 1 else 0
+        motion = self.temporal_weight > 0
+        streams = (
+            batches(self.data.stills, num_stills, self.options, motion=False, generator=self.generator),
+            batches(self.data.clips, self.total - num_stills, self.options, motion=motion, generator=self.generator),
+        )
+        losses: list[Tensor] = []
+        mean_loss = math.nan
+        step = 0
+        for stream in streams:
+            for batch in stream:
+                losses.append(self._step(batch))
+                step += 1
+                if step % self.steps_per_epoch == 0:
+                    mean_loss = float(torch.stack(losses).mean())
+                    losses.clear()
+                    self._report(step // self.steps_per_epoch, mean_loss, on_epoch)
+        model = self.average.module.eval()
+        assert isinstance(model, VideoSegmenter)
+        return TrainResult(model, mean_loss, self.frames_seen)
+
+    def _report(self, epoch: int, loss: float, on_epoch: OnEpoch | None) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(f"training diverged: the loss is {loss} in epoch {epoch} of {self.epochs}")
+        if on_epoch is not None:
+            on_epoch(epoch, {"train_loss": loss, "frames_seen": self.frames_seen})
+
+    def _step(self, batch: Batch) -> Tensor:
+        frames = batch.frames_BTCHW.to(self.device, non_blocking=True)
+        self.frames_seen += frames.shape[0] * frames.shape[1]
+        with _autocast(self.device):
+            loss = self._loss(self.model(frames), batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.model)
+        return loss.detach()
+
+    def _loss(self, logits_BTKHW: Tensor, batch: Batch) -> Tensor:
+        labels = batch.labels_BTHW.to(self.device, non_blocking=True)
+        loss = cross_entropy(
+            logits_BTKHW.flatten(0, 1).float(),
+            labels.flatten(0, 1),
+            self.weights_K,
+            self.options.balance == "ohem",
+        )
+        if batch.flow_BT2HW is None or batch.visible_BTHW is None:
+            return loss
+        y, x = torch.randint(TEMPORAL_STRIDE, (2,), generator=self.generator).tolist()
+        flow, visible = batch.flow_BT2HW.to(self.device), batch.visible_BTHW.to(self.device)
+        return loss + self.temporal_weight * temporal_consistency(logits_BTKHW, flow, visible, (y, x))
+
+
+def _groups(model: VideoSegmenter, weight_decay: float) -> list[dict[str, object]]:
+    """Weight decay on convolutions alone, not on biases, norms and rates."""
+    decayed = [p for p in model.parameters() if p.dim() > 1 and p.shape[-1] * p.shape[0] > 1]
+    kept = {id(p) for p in decayed}
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if id(p) not in kept], "weight_decay": 0.0},
+    ]
+
+
+def _device(options: TrainOptions) -> torch.device:
+    if options.device != "auto":
+        return torch.device(options.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Mixed precision on CUDA; on a CPU float32, which is what is exported and timed there."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()

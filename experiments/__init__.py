@@ -1,0 +1,1 @@
+"""Recipes and recorded results. Never packaged; run as `python -m experiments.NAME` from a checkout."""

@@ -1,0 +1,41 @@
+"""Seeded random weights that behave like trained ones. Knows nothing of runtimes, files or the protocol."""
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.architecture import Architecture
+from search_spaces.network import VideoSegmenter, build
+
+_CALIBRATION_BCHW = (2, 3, 320, 320)
+"""Large, so that at stride 32 of a halved frame the map still meets the taps of a dilated kernel. On a smaller map
+only its centre tap counts; channels whose centre weight is near zero look dead, and on larger frames their batch
+norms amplify them until logits reach 1e5."""
+
+_GAMMA_RANGE = (0.75, 1.25)
+_BETA_STD = 0.1
+
+
+def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> VideoSegmenter:
+    """The network in eval mode, the same weights for the same seed, whatever torch's random state.
+
+    Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
+    comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
+    taken from random frames and their affine parameters are drawn.
+
+    Raises:
+        InputError: the architecture cannot be built.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = build(architecture, num_classes)
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.weight.uniform_(*_GAMMA_RANGE)
+            norm.bias.normal_(0.0, _BETA_STD)
+            norm.momentum = None  # cumulative average: one pass gives the statistics themselves
+        frames_BCHW: Tensor = torch.rand(_CALIBRATION_BCHW)
+        model.train()
+        model.step(frames_BCHW, model.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
+        for norm in norms:
+            norm.momentum = 0.1
+    return model.eval()

@@ -1,0 +1,91 @@
+"""From a recipe to the parts of a search: searcher, stages, starting points. Runs nothing and writes nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluators.toy import ToyEvaluator
+from nas.objectives import DIRECTIONS, parse_objectives
+from nas.recipe import Recipe
+from nas.searchers.registry import make_searcher
+from nas.sources import open_source
+from nas.stages import Stage
+from nas.trial import Searcher
+from search_spaces.architecture import Architecture
+from search_spaces.errors import InputError
+from search_spaces.spaces import make_space
+
+MEASURE_BATCH = 4
+"""Candidates a device lease: draining the trainers costs more than measuring, timing more at once saves little."""
+
+MEASURE_TIMEOUT_S, TRAIN_TIMEOUT_S = 900.0, 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop is given."""
+
+    searcher: Searcher
+    stages: tuple[Stage, ...]
+
+
+def make_parts(recipe: Recipe, folder: Path) -> Parts:
+    """The parts, after every field of the recipe has been looked at.
+
+    Raises:
+        InputError: an unknown name or option, data that cannot be opened, a target that is not this machine.
+    """
+    objectives = parse_objectives(recipe.objectives)
+    for name in recipe.constraints:
+        if name not in DIRECTIONS:
+            raise InputError(f"constraints: {name!r} given; allowed: {', '.join(DIRECTIONS)}")
+    space = make_space(recipe.space)
+    start = tuple(open_source(text).architecture for text in recipe.start)
+    stages, cost = _toy() if recipe.space == "toy" else _video(recipe, folder)
+    searcher = make_searcher(
+        recipe.searcher,
+        space,
+        seed=recipe.seed,
+        objectives=objectives,
+        options=recipe.searcher_options,
+        start=start,
+        cost=cost,
+    )
+    return Parts(searcher, stages)
+
+
+Cost = Callable[[Architecture], float]
+
+
+def _toy() -> tuple[tuple[Stage, ...], Cost | None]:
+    return (Stage("train", ToyEvaluator()),), None
+
+
+def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
+    """Counted cost, then latency where anything asks for it, then training: the cheapest first."""
+    from evaluators.datasets.registry import open_dataset
+    from evaluators.latency import CostEvaluator, LatencyEvaluator
+    from evaluators.options import train_options
+    from evaluators.segmentation import SegmentationEvaluator
+    from latency_tables.device import parse_target
+    from latency_tables.runtimes.registry import load_runtime
+    from search_spaces.trace import num_macs
+
+    options = train_options(recipe.training)
+    info = open_dataset(recipe.data, recipe.size_hw).info
+    size_hw, num_classes = info.size_hw, len(info.classes)
+    stages = [Stage("cost", CostEvaluator(size_hw, num_classes), where="driver")]
+    if any(name.startswith("latency") for name in (*recipe.objectives, *recipe.constraints)):
+        target = parse_target(recipe.target)
+        if not target.is_local:
+            raise InputError(f"target {recipe.target!r}: only devices called thiscpu can be measured from here")
+        load_runtime(target.runtime)  # absent: said now, not by every trial
+        latency = LatencyEvaluator(target, size_hw, num_classes, folder / "exports", recipe.seed)
+        stages.append(Stage("measure", latency, exclusive=True, batch=MEASURE_BATCH, timeout_s=MEASURE_TIMEOUT_S))
+    training = SegmentationEvaluator(recipe.data, recipe.size_hw, str(folder), options)
+    stages.append(Stage("train", training, timeout_s=TRAIN_TIMEOUT_S))
+
+    def macs_m(architecture: Architecture) -> float:
+        return num_macs(architecture, size_hw, num_classes) / 1e6
+
+    return tuple(stages), macs_m

@@ -1,0 +1,85 @@
+"""The model card (README.md) of a model folder, made from its facts. Knows nothing of files or training."""
+
+import json
+from typing import TYPE_CHECKING
+
+from evaluators.job import METRICS
+
+if TYPE_CHECKING:
+    from nas.model_folder import ModelConfig, ModelMetrics
+
+_USE = """```python
+from nas.api import Streamer
+
+streamer = Streamer("PATH/OF/THIS/FOLDER")
+labels = streamer.step(frame)  # frame: uint8, height x width x 3, RGB; labels: uint8, height x width
+```"""
+
+
+def model_card(config: "ModelConfig", results: "ModelMetrics", num_parameters: int) -> str:
+    """Markdown with YAML front matter, as model hubs read it; every figure is one of the folder's facts."""
+    network = config.architecture.video
+    cells = ", ".join(f"{site.cell.kind} at {site.placement}" for site in network.temporal) or "none"
+    height, width = config.size
+    lines = [
+        "---",
+        "library_name: vidseg-nas",
+        "pipeline_tag: image-segmentation",
+        "tags: [video, semantic-segmentation, neural-architecture-search, streaming]",
+        f"datasets: [{_yaml(_dataset_name(config.dataset.spec))}]",
+        f"metrics: [{', '.join(_yaml(name) for name in sorted(results.metrics))}]",
+        "---",
+        "",
+        f"# Streaming video segmentation network {config.architecture.key[:12]}",
+        "",
+        "Found and trained with vidseg-nas. It takes one RGB frame at a time and carries a state.",
+        "",
+        "| fact | value |",
+        "|---|---|",
+        _row("architecture key", config.architecture.key),
+        _row("parameters", f"{num_parameters:,}"),
+        _row("trained at (height x width)", f"{height} x {width}"),
+        _row("temporal cells", cells),
+        _row("classes", ", ".join(config.classes)),
+        _row("data", f"{config.dataset.spec} (fingerprint {config.dataset.fingerprint[:16]})"),
+        _row("training", f"{config.training.epochs} epochs, seed {config.training.seed}"),
+        _row("training frames seen", f"{config.training.frames_seen:,.0f}"),
+        _row("training options", json.dumps(config.training.options, sort_keys=True)),
+        _row("origin", config.training.origin or "not recorded"),
+        "",
+        f"## Measured on the split `{results.split}`",
+        "",
+        "| metric | value | what it is |",
+        "|---|---|---|",
+        *(
+            f"| {_cell(name)} | {value:.6g} | {_cell(METRICS.get(name, ''))} |"
+            for name, value in sorted(results.metrics.items())
+        ),
+        "",
+        "## Use",
+        "",
+        _USE,
+        "",
+        "The licence of these weights is for whoever trained them to decide; the data may restrict it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _dataset_name(spec: str) -> str:
+    """`camvid:PATH` becomes `camvid`: a card is published, where a path means nothing."""
+    return spec.split(":", 1)[0]
+
+
+def _row(fact: str, value: str) -> str:
+    return f"| {fact} | {_cell(value)} |"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot leave its cell of a Markdown table, nor be HTML."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(escaped.split())
+
+
+def _yaml(text: str) -> str:
+    return json.dumps(text)  # a JSON string is a YAML string
