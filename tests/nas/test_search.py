@@ -1,5 +1,7 @@
 """The loop: order, stages, duplicates, failures, limits, interrupts."""
 
+import json
+import os
 import signal
 import threading
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from nas.stages import Stage
 from nas.trial import Proposal, Trial, Work
 from search_spaces.decisions import replay
 from search_spaces.errors import InputError
-from search_spaces.toy import ToySpace
+from search_spaces.toy import ToySpace, toy_metrics
 
 SPACE = ToySpace()
 POINT = {"depth": 0, "node0.op": 0}
@@ -330,3 +332,33 @@ def test_constraint_nobody_reports_is_not_silently_kept(tmp_path: Path) -> None:
     searcher = Listed([proposal()])
     toy_search(tmp_path, searcher, constraints={"state_kb": 5.0})
     assert searcher.told[0].error == "no stage reports the metric state_kb"
+
+
+def test_all_that_led_to_a_job_is_durable_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: dict[str, int] = {}
+    real = os.fsync
+
+    def sync(fd: int) -> None:
+        real(fd)
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        synced[path.name] = path.stat().st_size
+
+    monkeypatch.setattr(os, "fsync", sync)
+    found: list[int] = []
+
+    @dataclass(frozen=True)
+    class Checks(ToyTrain):
+        def __call__(self, job: Job) -> Outcome:
+            assert synced["journal.jsonl"] == len(journal_of(tmp_path))
+            # A result that is not in the journal must be durable in the events.
+            events = (tmp_path / "events.jsonl").read_bytes()
+            pending = [line for line in events[synced.get("events.jsonl", 0) :].splitlines() if b"finished" in line]
+            for line in pending:
+                assert json.loads(line)["identity"].encode() in journal_of(tmp_path)
+            found.append(len(pending))
+            return Outcome({"miou": toy_metrics(job.architecture)["miou"]})
+
+    result = toy_search(tmp_path, stages=[COST, Stage("train", Checks())], trials=10, slots=4)
+    assert [trial.error for trial in result.trials] == [None] * 10
+    assert len(found) == 10
+    assert synced["journal.jsonl"] == len(journal_of(tmp_path))
