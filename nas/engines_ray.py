@@ -10,6 +10,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,15 +34,8 @@ class RayPool(WorkerPool):
     def __init__(self, num_workers: int, *, address: str | None = None, num_gpus: float = 0.0) -> None:
         if num_workers < 1:
             raise InputError(f"workers: {num_workers} given, at least 1 allowed")
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self._folder: str | None = None
-        # Read when Ray is imported: bind to 127.0.0.1 and not to every interface.
-        if address is None:
-            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        try:
-            self._ray: Any = importlib.import_module("ray")
-        except ModuleNotFoundError:
-            raise MissingExtraError("ray", "ray", "engine ray") from None
+        self._ray: Any = _imported_ray(local=address is None)
         self._started = not self._ray.is_initialized()
         if self._started:
             self._start(num_workers, address)
@@ -65,10 +59,6 @@ class RayPool(WorkerPool):
             "configure_logging": True,
         }
         if address is None:
-            # A token of this process alone: without one, Ray writes a file into HOME, which may be read-only.
-            if "RAY_AUTH_MODE" not in os.environ:
-                os.environ["RAY_AUTH_MODE"] = "token"
-                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             root = tempfile.gettempdir()
             self._folder = tempfile.mkdtemp(prefix="vn-", dir=root if len(root) <= _SOCKET_ROOT_CHARS else "/tmp")
             options |= {
@@ -94,6 +84,28 @@ class RayPool(WorkerPool):
             # The value is kept beside its reference, so that its id is not given to another object.
             self._shipped[id(value)] = (value, self._ray.put(value))
         return self._shipped[id(value)][1]
+
+
+def _imported_ray(*, local: bool) -> Any:
+    """Ray, imported after what it reads on import is set; a Ray that the caller has started is used as it is."""
+    settings = {"RAY_USAGE_STATS_ENABLED": "0"}
+    if local:
+        settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # bind to 127.0.0.1 and not to every interface
+        if "RAY_AUTH_MODE" not in os.environ:
+            # A token of this process alone: without one, Ray writes a file into HOME, which may be read-only.
+            settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    loaded = sys.modules.get("ray")
+    if loaded is None:
+        os.environ.update(settings)
+    elif local and not loaded.is_initialized() and os.environ.get("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER") != "0":
+        raise InputError(
+            "engine ray: ray was imported before it could be told to listen on loopback only; "
+            "import it later, set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 before, or call ray.init() yourself"
+        )
+    try:
+        return importlib.import_module("ray")
+    except ModuleNotFoundError:
+        raise MissingExtraError("ray", "ray", "engine ray") from None
 
 
 class _Seat:

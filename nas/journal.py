@@ -1,7 +1,7 @@
 """Append-only JSON lines, numbered, checksummed and fsynced. Knows nothing of searches and of locks.
 
 A line is `{"n":N,"type":T,FIELDS,"crc":C}`: FIELDS have sorted keys and no spaces, C is the crc32 of the line
-without its `crc` member. One `write` and one `fsync` a record; a record whose write fails is taken back. On
+without its `crc` member. One `write` a record and one `fsync` a step; a record whose write fails is taken back. On
 opening, an unterminated or torn last line is cut (it was never acted upon); any other damage is refused, for
 nothing after it can be trusted.
 """
@@ -64,6 +64,7 @@ class Journal:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from None
         os.ftruncate(self._fd, self._offset)
         os.lseek(self._fd, self._offset, os.SEEK_SET)
+        self._durable = (self._offset, self._count)
         _sync_folder(path.parent)
 
     def __len__(self) -> int:
@@ -73,7 +74,8 @@ class Journal:
         """Write one record; when this returns, it survives the process, and if `durable`, the power failing.
 
         Raises:
-            OSError: the disk is full or fails; the file is as it was before the call.
+            OSError: the disk is full or fails; the file is as it was before the call (if `durable`: as it was when
+                it was durable last).
             ValueError: a number is not finite.
         """
         line = encode(self._count, type_, fields) + b"\n"
@@ -81,18 +83,39 @@ class Journal:
             left = line
             while left:
                 left = left[os.write(self._fd, left) :]
-            if durable:
-                os.fsync(self._fd)
         except BaseException as error:
             # Also for KeyboardInterrupt: nobody has acted on a record whose append has not returned.
-            os.ftruncate(self._fd, self._offset)
-            os.lseek(self._fd, self._offset, os.SEEK_SET)
+            self._back_to(self._offset, self._count)
             if isinstance(error, OSError):
-                raise OSError(
-                    error.errno, f"{error.strerror}; record {self._count} is taken back", str(self.path)
-                ) from None
+                raise self._taken_back(error) from None
             raise
         self._offset, self._count = self._offset + len(line), self._count + 1
+        if durable:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make what was appended survive the power failing.
+
+        Raises:
+            OSError: the disk fails; the file is as it was when it was durable last.
+        """
+        if self._durable == (self._offset, self._count):
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            self._back_to(*self._durable)
+            raise self._taken_back(error) from None
+        self._durable = (self._offset, self._count)
+
+    def _back_to(self, offset: int, count: int) -> None:
+        os.ftruncate(self._fd, offset)
+        os.lseek(self._fd, offset, os.SEEK_SET)
+        self._offset, self._count = offset, count
+
+    def _taken_back(self, error: OSError) -> OSError:
+        what = f"{error.strerror}; what follows record {self._count - 1} is taken back"
+        return OSError(error.errno, what, str(self.path))
 
     def close(self) -> None:
         """Close the file; calling it twice does nothing."""

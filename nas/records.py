@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from evaluators.job import JobKind, Outcome
 from nas.journal import read_lines
 from nas.trial import Proposal, Trial, TrialStatus, Work
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Architecture, key_of
 from search_spaces.door import STRICT, parse_json
 from search_spaces.errors import InputError
 
@@ -152,9 +152,9 @@ def read_records(path: Path) -> list[Record]:
 
 def asked_fields(number: int, proposal: Proposal | Work) -> dict[str, object]:
     """The fields of `asked`."""
-    architecture = proposal.architecture
+    text = proposal.architecture.to_json()
     fields: dict[str, object] = {
-        "trial": number, "key": architecture.key, "architecture": json.loads(architecture.to_json()),
+        "trial": number, "key": key_of(text), "architecture": json.loads(text),
     }  # fmt: skip
     if isinstance(proposal, Work):
         fields |= {"work": proposal.kind, "payload": [list(pair) for pair in proposal.payload]}

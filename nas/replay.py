@@ -65,19 +65,23 @@ class Script:
         return record.trial if isinstance(record, StageDone | Told) else None
 
     def write(self, type_: str, fields: Mapping[str, object]) -> None:
-        """Record, or if a record is still to be met, compare.
+        """Record, or if a record is still to be met, compare. Durable after `sync`.
 
         Raises:
             InputError: the record differs; the message names trial, file, the difference and the remedy.
             OSError: the record cannot be written.
         """
         if not self.replaying:
-            self._journal.append(type_, fields)
+            self._journal.append(type_, fields, durable=False)
             return
         line = self._lines[self._cursor]
         if encode(self._cursor, type_, fields) != line:
             raise self._differs(type_, fields, line)
         self._cursor += 1
+
+    def sync(self) -> None:
+        """Make what was recorded durable. Raises OSError if the disk fails."""
+        self._journal.sync()
 
     def nothing_asked(self) -> InputError:
         """The error for a searcher that proposes nothing where the record has a proposal."""

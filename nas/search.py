@@ -141,6 +141,7 @@ class _Loop:
         self.num_asked = self.num_proposals = self.duplicates = 0
         self.lineage: dict[int, str] = {}
         self.first_with: dict[str, int] = {}
+        self.only_in_events: set[str] = set()
 
     def run(self, engine_name: str) -> SearchResult:
         """Until nothing is in flight and nothing may be asked."""
@@ -155,6 +156,8 @@ class _Loop:
     def stopped(self, why: str, *, interrupted: bool = False) -> SearchResult:
         """The result; the reason goes to the events."""
         self._event("stopped", {"reason": why, "trials": len(self.trials)})
+        self.script.sync()
+        self.events.sync()
         self.on_event(Event("stopped", reason=why))
         return SearchResult(tuple(self.trials), why, interrupted)
 
@@ -163,10 +166,12 @@ class _Loop:
         self.on_event(Event("started", number, stage))
 
     def job_done(self, number: int, result: Result, report: Report, on_engine: bool) -> None:
-        """Make a result durable at once; the driver's own are cheap and wait for their turn."""
-        fields = outcome_fields(number, result.kind, result.identity, result.outcome)
-        fields |= {"seconds": report.seconds, "host": report.host, "pid": report.pid}
-        self._event("finished", fields, durable=on_engine)
+        """Write a result of the engine down at once; the driver's own are cheap and wait for their turn."""
+        if on_engine:
+            fields = outcome_fields(number, result.kind, result.identity, result.outcome)
+            fields |= {"seconds": report.seconds, "host": report.host, "pid": report.pid}
+            self._event("finished", fields)
+            self.only_in_events.add(result.identity)
         self.on_event(Event("finished", number, result.kind, outcome=result.outcome, seconds=report.seconds))
 
     def _take_prior(self) -> None:
@@ -224,6 +229,7 @@ class _Loop:
         if number is None and self.in_order:
             number = next(iter(self.in_flight))
         while not (finished if number is None else number in finished):
+            self._make_durable()
             self.staging.step()
         return finished.pop(next(iter(finished)) if number is None else number)
 
@@ -239,6 +245,7 @@ class _Loop:
                 fields["reused"] = first
             reused = reused and first != flight.number
             self.script.write("stage", fields)
+            self.only_in_events.discard(result.identity)
         told: dict[str, object] = {"trial": flight.number, "status": flight.status}
         if flight.error is not None:
             told["error"] = flight.error
@@ -253,8 +260,15 @@ class _Loop:
         self.searcher.tell(trial)
         self.on_event(Event("told", flight.number, proposal=flight.proposal, told=trial, replayed=replayed))
 
-    def _event(self, what: str, fields: Mapping[str, object], *, durable: bool = False) -> None:
+    def _make_durable(self) -> None:
+        """Before a job is submitted or waited for: one fsync for all that led to it, not one a record."""
+        self.script.sync()
+        if self.only_in_events:
+            self.events.sync()
+            self.only_in_events.clear()
+
+    def _event(self, what: str, fields: Mapping[str, object]) -> None:
         stamp = {"time": round(time.time(), 3)}
         if what != "finished":
             stamp |= {"host": socket.gethostname(), "pid": os.getpid()}  # type: ignore[dict-item]
-        self.events.append(what, {**fields, **stamp}, durable=durable)
+        self.events.append(what, {**fields, **stamp}, durable=False)

@@ -164,7 +164,8 @@ class Staging:
             if not self._running:  # else the trainers are drained first: nothing new is submitted
                 self._submit_batch()
             return
-        while self._queue:
+        # A result that is there already (an engine that runs on submit) is made durable before the next job starts.
+        while self._queue and not any(future.done() for future in self._running):
             self._submit([self._queue.popleft()], batched=False)
 
     def _submit_batch(self) -> None:

@@ -141,6 +141,11 @@ class TrainingSpec:
     temporal_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
 
 
+def key_of(canonical_json: str) -> str:
+    """The key of the architecture with this canonical JSON."""
+    return hashlib.sha256(canonical_json.encode()).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A network and what the space decides of its training. Frozen, hashable, JSON."""
@@ -153,7 +158,7 @@ class Architecture:
     @property
     def key(self) -> str:
         """sha256 of the canonical JSON: equal networks, trained the same way, have equal keys."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        return key_of(self.to_json())
 
     @property
     def network_key(self) -> str:
@@ -173,9 +178,22 @@ class Architecture:
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces."""
-        return dump_json(self)
+        known = _RECENT.get(id(self))
+        if known is not None and known[0] is self:
+            return known[1]
+        text = dump_json(self)
+        while len(_RECENT) >= _MAX_RECENT:
+            _RECENT.pop(next(iter(_RECENT)), None)
+        _RECENT[id(self)] = (self, text)
+        return text
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str = "architecture") -> "Architecture":
         """Read what `to_json` wrote. Raises InputError naming `source`, the field and what is allowed."""
         return parse_json(cls, text, source)
+
+
+_MAX_RECENT = 256
+_RECENT: dict[int, tuple[Architecture, str]] = {}
+"""The JSON of architectures met lately, by object and not by value: a trial's key is asked for many times, and
+equal values may differ in type (0 and 0.0), which a cache by value would mix up."""

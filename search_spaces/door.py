@@ -53,10 +53,13 @@ def read_json(kind: type[T], path: Path) -> T:
     return parse_json(kind, text, str(path))
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
 def dump_json(value: Any) -> str:
     """Canonical JSON of a dataclass: sorted keys, no spaces, so that equal values have equal bytes."""
     plain = _adapter(type(value)).dump_python(value, mode="json")
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _encode(plain)
 
 
 def _sentence(error: ValidationError) -> str:

@@ -68,8 +68,10 @@ class Evolution:
                 if found is None:
                     return None
                 keep()
-                proposal = Proposal(found[0].genotype, found[0].architecture)
-        key = proposal.architecture.key
+                decoded, key = found
+                proposal = Proposal(decoded.genotype, decoded.architecture)
+        else:
+            key = proposal.architecture.key
         self._seen[key] = self._pending[key] = None
         return proposal
 

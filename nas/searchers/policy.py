@@ -45,7 +45,10 @@ class Policy:
 
     def __init__(self, seed: int, size: int, learning_rate: float) -> None:
         self._seed, self._size = seed, size
-        self.cell = nn.LSTMCell(size, size, dtype=torch.float64)
+        # Without its own initialization, which would draw from the global generator.
+        self.cell: nn.LSTMCell = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+            nn.LSTMCell, size, size, dtype=torch.float64
+        )
         generator = self._generator("cell")
         for parameter in self.cell.parameters():
             nn.init.uniform_(parameter, -_INIT_RANGE, _INIT_RANGE, generator=generator)

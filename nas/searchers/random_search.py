@@ -39,8 +39,11 @@ class RandomSearch:
                 if found is None:
                     return None
                 keep()
-                proposal = Proposal(found[0].genotype, found[0].architecture)
-        self._seen[proposal.architecture.key] = None
+                decoded, key = found
+                proposal = Proposal(decoded.genotype, decoded.architecture)
+        else:
+            key = proposal.architecture.key
+        self._seen[key] = None
         return proposal
 
     def tell(self, trial: Trial) -> None:

@@ -103,7 +103,7 @@ def test_full_disk_takes_the_record_back_and_the_rest_is_kept(tmp_path: Path) ->
         whole = path.read_bytes()
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))  # 20 bytes of the record fit
         try:
-            with pytest.raises(OSError, match="record 1 is taken back"):
+            with pytest.raises(OSError, match="what follows record 0 is taken back"):
                 journal.append("row", {"a": "x" * 100})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -120,7 +120,24 @@ def test_append_is_on_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest
         journal.append("row", {})
         assert synced == [(tmp_path / "j").stat().st_size]
         journal.append("row", {}, durable=False)
+        journal.append("row", {}, durable=False)
         assert len(synced) == 1
+        journal.sync()
+        journal.sync()
+        assert synced[1:] == [(tmp_path / "j").stat().st_size]
+
+
+def test_failing_fsync_takes_back_what_is_not_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with Journal(tmp_path / "j") as journal:
+        journal.append("row", {})
+        monkeypatch.setattr(os, "fsync", fails)
+        journal.append("row", {}, durable=False)
+        with pytest.raises(OSError, match="what follows record 0 is taken back"):
+            journal.append("row", {})
+    assert len(read_lines(tmp_path / "j")) == 1
 
 
 def test_second_driver_is_told_who_holds_the_folder(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """The loop: order, stages, duplicates, failures, limits, interrupts."""
 
+import json
+import os
 import signal
 import threading
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,11 @@ from nas.engines import make_engine
 from nas.journal import Journal
 from nas.records import Asked, Begin, StageDone, Told, history, read_records
 from nas.search import Event
-from nas.searchers.common import Setup
-from nas.searchers.random_search import Options, RandomSearch
 from nas.stages import Stage
 from nas.trial import Proposal, Trial, Work
 from search_spaces.decisions import replay
 from search_spaces.errors import InputError
-from search_spaces.toy import ToySpace
+from search_spaces.toy import ToySpace, toy_metrics
 
 SPACE = ToySpace()
 POINT = {"depth": 0, "node0.op": 0}
@@ -65,7 +64,8 @@ def test_records_of_a_trial_stand_in_the_order_of_the_recipe(tmp_path: Path) -> 
     kinds = [(type(record).__name__, record.trial) for record in records[1:]]  # type: ignore[union-attr]
     tell = [[("StageDone", n), ("StageDone", n), ("Told", n)] for n in range(5)]
     ask = [[("Asked", n)] for n in range(5)]
-    assert kinds == sum([ask[0], ask[1], tell[0], ask[2], tell[1], ask[3], tell[2], ask[4], tell[3], tell[4]], [])
+    expected = [ask[0], ask[1], tell[0], ask[2], tell[1], ask[3], tell[2], ask[4], tell[3], tell[4]]
+    assert kinds == [kind for group in expected for kind in group]
     stages = [record.stage for record in records if isinstance(record, StageDone) and record.trial == 3]
     assert stages == ["cost", "train"]
     assert [trial.number for trial in result.trials] == [0, 1, 2, 3, 4]
@@ -332,3 +332,33 @@ def test_constraint_nobody_reports_is_not_silently_kept(tmp_path: Path) -> None:
     searcher = Listed([proposal()])
     toy_search(tmp_path, searcher, constraints={"state_kb": 5.0})
     assert searcher.told[0].error == "no stage reports the metric state_kb"
+
+
+def test_all_that_led_to_a_job_is_durable_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: dict[str, int] = {}
+    real = os.fsync
+
+    def sync(fd: int) -> None:
+        real(fd)
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        synced[path.name] = path.stat().st_size
+
+    monkeypatch.setattr(os, "fsync", sync)
+    found: list[int] = []
+
+    @dataclass(frozen=True)
+    class Checks(ToyTrain):
+        def __call__(self, job: Job) -> Outcome:
+            assert synced["journal.jsonl"] == len(journal_of(tmp_path))
+            # A result that is not in the journal must be durable in the events.
+            events = (tmp_path / "events.jsonl").read_bytes()
+            pending = [line for line in events[synced.get("events.jsonl", 0) :].splitlines() if b"finished" in line]
+            for line in pending:
+                assert json.loads(line)["identity"].encode() in journal_of(tmp_path)
+            found.append(len(pending))
+            return Outcome({"miou": toy_metrics(job.architecture)["miou"]})
+
+    result = toy_search(tmp_path, stages=[COST, Stage("train", Checks())], trials=10, slots=4)
+    assert [trial.error for trial in result.trials] == [None] * 10
+    assert len(found) == 10
+    assert synced["journal.jsonl"] == len(journal_of(tmp_path))
