@@ -36,7 +36,7 @@ def train(
 
         def on_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
             found = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-            progress(f"epoch {epoch + 1}/{epochs}: {found}")
+            progress(f"epoch {epoch}/{epochs}: {found}")
 
         trained = train_to_folder(
             network,
