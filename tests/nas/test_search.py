@@ -210,12 +210,13 @@ class _Spans:
             self.together.add(frozenset(self.running))
 
 
-def test_measuring_has_the_device_to_itself_and_goes_in_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [2, 4])  # below the slots, trainers run when a batch is full and must be drained
+def test_measuring_has_the_device_to_itself_and_goes_in_batches(tmp_path: Path, batch: int) -> None:
     log, spans = tmp_path / "batches", _Spans()
     stages = (
         COST,
-        Stage("measure", ToyMeasure(log=str(log)), exclusive=True, batch=4),
-        Stage("train", ToyTrain(seconds=0.05)),
+        Stage("measure", ToyMeasure(log=str(log)), exclusive=True, batch=batch),
+        Stage("train", ToyTrain(seconds=0.3)),
     )
     toy_search(
         tmp_path / "run", stages=stages, slots=4, trials=16, on_event=spans, engine=lambda: make_engine("process", 2)
@@ -224,8 +225,8 @@ def test_measuring_has_the_device_to_itself_and_goes_in_batches(tmp_path: Path) 
     assert {frozenset({"measure"}), frozenset({"train"})} <= spans.together
     sizes = [int(line) for line in log.read_text().split()]
     assert sum(sizes) == 16
-    assert sizes[0] == 4
-    assert max(sizes) <= 4
+    assert sizes[0] == batch
+    assert max(sizes) <= batch
 
 
 def test_time_limit_stops_asking_and_finishes_what_is_in_flight(tmp_path: Path) -> None:
