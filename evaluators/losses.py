@@ -3,23 +3,32 @@
 Legend: B batch, T frames, K classes, H/W pixels, N = B * T.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from evaluators.datasets.base import IGNORE
 
+MIN_SHARE = 1e-3
 OHEM_THRESHOLD = 0.7
 OHEM_MIN_SHARE = 1 / 16
 TEMPORAL_STRIDE = 4
 """The temporal loss reads every fourth pixel each way from a random offset: a sixteenth of the cost, no bias."""
 
 
-def class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """1 / ln(1.02 + share) for every class (Paszke et al. 2016, ENet, arXiv:1606.02147, section 5.1)."""
+def class_weights(labels: Tensor, num_classes: int, kind: Literal["enet", "sqrt"]) -> Tensor:
+    """A weight for every class from its share of the labelled pixels.
+
+    enet: 1 / ln(1.02 + share) (Paszke et al. 2016, arXiv:1606.02147, section 5.1). sqrt: 1 / sqrt(share),
+    milder where classes are few; a class that never occurs weighs as one of MIN_SHARE of the pixels.
+    """
     counts = torch.bincount(labels.flatten().to(torch.int64), minlength=256)[:num_classes].double()
     shares = counts / counts.sum().clamp(min=1)
-    return (1.0 / torch.log(1.02 + shares)).float()
+    if kind == "enet":
+        return (1.0 / torch.log(1.02 + shares)).float()
+    return shares.clamp(min=MIN_SHARE).rsqrt().float()
 
 
 def cross_entropy(logits_NKHW: Tensor, labels_NHW: Tensor, weights_K: Tensor | None, ohem: bool) -> Tensor:

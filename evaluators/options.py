@@ -26,13 +26,13 @@ class TrainOptions:
     batch_frames: Annotated[int, Field(ge=1, le=4096)] = 16
     clip_frames: Annotated[int, Field(ge=1, le=64)] = 4
     stills_share: Share = 0.5
-    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 4e-3
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 8e-3
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-3
     warmup_share: Share = 0.1
     decay_share: Share = 0.4
     average_share: Share = 0.03
     """Horizon of the weight average, as a share of all steps."""
-    balance: Literal["enet", "ohem", "none"] = "enet"
+    balance: Literal["sqrt", "enet", "ohem", "none"] = "sqrt"
     temporal_weight: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     """None: the architecture's own, which the space decides."""
     min_crop: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6

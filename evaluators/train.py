@@ -92,8 +92,10 @@ class _Loop:
         horizon = max(2.0, options.average_share * self.total)
         average = get_ema_multi_avg_fn(1.0 - 1.0 / horizon)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-        balanced = options.balance == "enet"
-        self.weights_K = class_weights(data.stills.labels_NTHW, data.num_classes).to(device) if balanced else None
+        self.weights_K = None
+        if options.balance in ("enet", "sqrt"):
+            weights_K = class_weights(data.stills.labels_NTHW, data.num_classes, options.balance)
+            self.weights_K = weights_K.to(device)
         self.frames_seen = 0
 
     def _factor(self, step: int) -> float:

@@ -44,7 +44,7 @@ class TimingProtocol:
 SEARCH = TimingProtocol("search", 3, 0.1, 10, 0.08, 5, 50, 1.0, 0.02, 120.0)
 """About a second a candidate: 50 runs give p10 and CPU time within 1.6 % on a loaded host (latency.md 2c)."""
 
-FINAL = TimingProtocol("final", 3, 0.3, 50, 0.3, 10, 500, 20.0, 0.01, 600.0)
+FINAL = TimingProtocol("final", 3, 0.3, 50, 0.3, 10, 500, 10.0, 0.01, 600.0)
 """For finalists: a 99th percentile needs 500 runs at least."""
 
 

@@ -28,7 +28,7 @@ def bare(architecture: Architecture, data: TrainingData, loaded: list[Batch], we
     """What any training of this network on these batches must pay."""
     model = build(architecture, data.num_classes).train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    weights = class_weights(data.stills.labels_NTHW, data.num_classes)
+    weights = class_weights(data.stills.labels_NTHW, data.num_classes, "sqrt")
     for batch in loaded:
         logits = model(batch.frames_BTCHW)
         loss = cross_entropy(logits.flatten(0, 1), batch.labels_BTHW.flatten(0, 1), weights, False)

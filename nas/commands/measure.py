@@ -56,8 +56,9 @@ def _lines(found: "Measurement", fps: float | None) -> list[str]:
     lines = [
         f"latency: {found.latency_ms:.3f} ms a frame ± {found.halfwidth_ms:.3f} (95 %, {found.n} runs)",
         f"worst phase: {found.latency_worst_ms:.3f} ms",
-        f"wall: min {found.wall_min_ms:.3f}, p50 {found.wall_p50_ms:.3f}, p90 {found.wall_p90_ms:.3f}, "
-        f"p99 {found.wall_p99_ms:.3f} ms; jitter {found.jitter:.2f}",
+        f"wall: min {found.wall_min_ms:.3f}, p10 {found.wall_p10_ms:.3f}, p50 {found.wall_p50_ms:.3f}, "
+        f"p90 {found.wall_p90_ms:.3f}, p99 {found.wall_p99_ms:.3f} ms; jitter {found.jitter:.2f}",
+        f"CPU time: min {found.cpu_min_ms:.3f}, p10 {found.cpu_p10_ms:.3f}, p50 {found.cpu_p50_ms:.3f} ms",
         f"carried state: {found.state_bytes / 1e3:.1f} kB",
     ]
     if fps is not None:
@@ -67,6 +68,8 @@ def _lines(found: "Measurement", fps: float | None) -> list[str]:
             f"{verdict} with {fps:g} frames a second: {budget_ms:.1f} ms a frame, "
             f"{found.deadline_miss_rate or 0.0:.1%} of the frames took longer"
         )
-    if found.contended:
+    if not found.contended:
+        lines.append("the host was quiet (wall and CPU time agree, the anchor network is steady)")
+    else:
         lines.append("contended: other work ran on this host, the figures are too high; measure again when it is quiet")
     return lines

@@ -12,7 +12,8 @@ from evaluators.losses import class_weights, cross_entropy, temporal_consistency
 def test_class_weights_follow_the_shares_and_skip_the_ignore_label() -> None:
     labels = torch.tensor([[0, 0, 0, 1], [IGNORE, IGNORE, IGNORE, IGNORE]], dtype=torch.uint8)
     expected = [1 / math.log(1.02 + 0.75), 1 / math.log(1.02 + 0.25), 1 / math.log(1.02)]
-    assert class_weights(labels, 3).tolist() == pytest.approx(expected)
+    assert class_weights(labels, 3, "enet").tolist() == pytest.approx(expected)
+    assert class_weights(labels, 3, "sqrt").tolist() == pytest.approx([0.75**-0.5, 0.25**-0.5, 0.001**-0.5])
 
 
 def test_cross_entropy_ignores_unlabelled_pixels() -> None:

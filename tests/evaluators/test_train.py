@@ -75,7 +75,7 @@ def test_the_temporal_weight_comes_from_the_architecture_unless_given(data: Trai
     assert plain == _train(data, architecture=heavy, temporal_weight=0.0).train_loss
 
 
-@pytest.mark.parametrize("balance", ["enet", "ohem", "none"])
+@pytest.mark.parametrize("balance", ["sqrt", "enet", "ohem", "none"])
 def test_every_balance_trains(data: TrainingData, balance: str) -> None:
     assert math.isfinite(_train(data, balance=balance).train_loss)
 
