@@ -36,9 +36,12 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
         InputError: an unknown name or option, data that cannot be opened, a target that is not this machine.
     """
     objectives = parse_objectives(recipe.objectives)
-    for name in recipe.constraints:
-        if name not in DIRECTIONS:
-            raise InputError(f"constraints: {name!r} given; allowed: {', '.join(DIRECTIONS)}")
+    costs = [name for name, direction in DIRECTIONS.items() if direction == "min"]
+    for name, bound in recipe.constraints.items():
+        if name not in costs:
+            raise InputError(f"constraints: {name!r} given; allowed (an upper bound each): {', '.join(costs)}")
+        if bound <= 0:
+            raise InputError(f"constraints.{name}: {bound:g} given; nothing can be below it, more than 0 is needed")
     space = make_space(recipe.space)
     start = tuple(open_source(text).architecture for text in recipe.start)
     stages, cost = _toy() if recipe.space == "toy" else _video(recipe, folder)

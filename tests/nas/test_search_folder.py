@@ -140,6 +140,8 @@ def test_a_bad_recipe_leaves_no_folder(tmp_path: Path) -> None:
         "'x' given; allowed: random": replace(TOY, searcher="x"),
         "objectives: 'x' given": replace(TOY, objectives=("x",)),
         "constraints: 'x' given": replace(TOY, constraints={"x": 1.0}),
+        "constraints: 'miou' given; allowed": replace(TOY, constraints={"miou": 1.0}),
+        "constraints.latency_ms: -3 given": replace(TOY, constraints={"latency_ms": -3.0}),
         "preset 'x' is unknown": replace(TOY, start=("preset:x",)),
         "data 'x' is unknown": replace(TOY, space="video_cells", data="x"),
     }
