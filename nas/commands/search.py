@@ -21,7 +21,6 @@ from nas.commands.output import (
     Interrupted,
     JsonOption,
     answer,
-    progress,
     terminated_like_interrupted,
 )
 from nas.commands.parse import duration_s
@@ -64,7 +63,11 @@ def search(
     seed: SeedOption = None,
     start: Annotated[
         list[str] | None,
-        typer.Option("--start", help="preset:NAME or a model folder to start from; may be given several times."),
+        typer.Option(
+            "--start",
+            help="preset:NAME, DIR#N or a model folder: its architecture (not its weights) is tried first and "
+            "the search goes on from there; may be given several times.",
+        ),
     ] = None,
     settings: SettingsOption = None,
     json_output: JsonOption = False,
@@ -142,10 +145,10 @@ def _run(
     from nas.result import front_facts
 
     again = f"vidseg-nas resume {shlex.quote(str(folder))}" + _engine_words(engine, workers, ray_address)
-    progress(f"searching in {folder}")
     console = Console(stderr=True, force_terminal=False if json_output else None)
+    title = f"searching in {folder}: {recipe.searcher} on {recipe.data}, {recipe.trials} trials (engine {engine})"
     try:
-        with terminated_like_interrupted(), LiveView(recipe, console) as view:
+        with terminated_like_interrupted(), LiveView(recipe, console, title) as view:
             result = api.search(
                 recipe,
                 out=folder,
