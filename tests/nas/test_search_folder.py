@@ -165,3 +165,25 @@ def test_an_empty_journal_is_a_search_that_has_just_begun(finished: Path, tmp_pa
     with Journal(folder / "journal.jsonl"):
         pass
     assert load(folder).trials == ()
+
+
+def test_workers_with_another_working_folder_find_data_and_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evaluators.latency import LatencyEvaluator
+    from evaluators.segmentation import SegmentationEvaluator
+    from nas.compose import make_parts
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    stages = make_parts(Recipe(data="moving_shapes"), Path("runs/x")).stages
+    folders = [s.evaluator.folder for s in stages if isinstance(s.evaluator, SegmentationEvaluator | LatencyEvaluator)]
+    assert [str(folder) for folder in folders] == [f"{tmp_path}/runs/x/exports", f"{tmp_path}/runs/x"]
+
+
+def test_absolute_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evaluators.datasets.registry import absolute_spec
+
+    monkeypatch.chdir(tmp_path)
+    assert absolute_spec("folder:videos") == f"folder:{tmp_path}/videos"
+    assert absolute_spec("moving_shapes") == "moving_shapes"
