@@ -78,6 +78,7 @@ def search(
     def work() -> Answer:
         from nas.overrides import override, with_constraint
         from nas.recipe import load_recipe
+        from nas.search_folder import fresh_folder
 
         given = {
             "searcher": searcher,
@@ -93,7 +94,7 @@ def search(
         resolved = override(load_recipe(recipe), given, settings or (), f"recipe {recipe}")
         if max_latency_ms is not None:
             resolved = with_constraint(resolved, "latency_ms", max_latency_ms)
-        folder = out or _fresh(recipe)
+        folder = out or fresh_folder(recipe.rpartition(":")[2])
         return _run(resolved, folder, engine, workers, ray_address, json_output, resume=False, warm=False)
 
     answer(json_output, work)
@@ -195,14 +196,3 @@ def _engine_words(engine: str, workers: int | None, ray_address: str | None) -> 
     words = "" if engine == "inline" else f" --engine {shlex.quote(engine)}"
     words += "" if workers is None else f" --workers {workers}"
     return words + ("" if ray_address is None else f" --ray-address {shlex.quote(ray_address)}")
-
-
-def _fresh(recipe: str) -> Path:
-    """runs/NAME, or runs/NAME-2, -3 ... where that is taken."""
-    name = recipe.rpartition(":")[2]
-    number = 1
-    while True:
-        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        if not folder.exists():
-            return folder
-        number += 1

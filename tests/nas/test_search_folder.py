@@ -187,3 +187,19 @@ def test_absolute_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert absolute_spec("folder:videos") == f"folder:{tmp_path}/videos"
     assert absolute_spec("moving_shapes") == "moving_shapes"
+
+
+def test_a_search_from_python_needs_a_recipe_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = api.search(TOY), api.search(TOY)
+    assert [str(found.folder) for found in (first, second)] == ["runs/search", "runs/search-2"]
+    assert load("runs/search").trials == first.trials
+    with pytest.raises(InputError, match="no folder given"):
+        api.search(TOY, resume=True)
+
+
+def test_a_recipe_made_in_python_is_looked_at(tmp_path: Path) -> None:
+    for wrong, said in ((Recipe(trials="x"), "trials: given 'x'"), (Recipe(epochs=0), "epochs: given 0")):  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=said):
+            api.search(wrong, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
