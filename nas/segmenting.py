@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.streamer import Streamer, UInt8Array
+from search_spaces.errors import InputError
 
 ALPHA = 0.5
 DEFAULT_FPS = 25.0
@@ -36,6 +37,8 @@ def segment(model_dir: Path, source: Path, out: Path) -> Cost:
     from evaluators.pictures import overlay
     from evaluators.video_io import FrameWriter, frame_rate, read_frames
 
+    if out.exists() and out.resolve() == source.resolve():
+        raise InputError(f"{out}: is the video to segment, which the overlay would replace; give another --out")
     streamer = Streamer(model_dir)
     frames: Iterator[UInt8Array] = read_frames(source)
     first = next(frames)  # before the output is opened: nothing is created for an input that cannot be read

@@ -29,6 +29,8 @@ def bad_input(search_dir: Path, model_dir: Path, tmp_path: Path) -> dict[str, tu
     weights[-1] ^= 1
     (damaged / "model.safetensors").write_bytes(weights)
     out = tmp_path / "out"
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"the user's own")
     train = ("--data", "moving_shapes", "--epochs", 1, "--out", out)
     return {
         "recipe": (("search", "nothing"), "recipe 'nothing' is unknown; allowed"),
@@ -64,6 +66,7 @@ def bad_input(search_dir: Path, model_dir: Path, tmp_path: Path) -> dict[str, tu
         "no size": (("measure", "preset:plain_small"), "--size HxW is needed"),
         "no onnx": (("measure", tmp_path / "absent.onnx"), "no such file"),
         "no video": (("segment", model_dir, tmp_path / "absent.mp4", "--out", out), "absent.mp4"),
+        "own input": (("segment", model_dir, video, "--out", video), "is the video to segment"),
         "list": (("list", "x"), "list: 'x' given; allowed: spaces"),
         "check": (("data", "check", "x"), "data 'x' is unknown; allowed"),
     }
@@ -73,7 +76,7 @@ CASES = (
     "recipe", "recipe file", "searcher", "space", "data", "device", "engine", "set", "time limit", "taken", "folder",
     "journal", "journal resume", "journal report", "preset", "network", "search without number", "trial", "point",
     "architecture", "deep json", "train set", "train out", "size", "checkpoint", "checkpoint export", "no model",
-    "runtime", "target", "fps", "no size", "no onnx", "no video", "list", "check",
+    "runtime", "target", "fps", "no size", "no onnx", "no video", "own input", "list", "check",
 )  # fmt: skip
 
 
