@@ -9,14 +9,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pickle import PicklingError
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from search_spaces.errors import InputError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EngineName = Literal["inline", "process", "ray"]
 ENGINES: dict[str, str] = {
     "inline": "in the driver's own process, one job at a time",
     "process": "worker processes on this machine",
