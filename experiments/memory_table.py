@@ -25,9 +25,8 @@ def main() -> None:
                     for values in (cell[metric].dropna() * 100 for metric in METRICS)
                 ]
                 print(f"| {name} | {weight:g} | " + " | ".join(texts) + " |")
-    print(
-        f"\n{len(rows)} rows, {rows.groupby(['trained_on', 'network', 'temporal_weight', 'seed']).cpu_s.first().sum() / 60:.0f} CPU minutes of training"
-    )
+    runs = rows.groupby(["trained_on", "network", "temporal_weight", "seed"]).cpu_s.first()
+    print(f"\n{len(runs)} trainings, {runs.sum() / 60:.0f} CPU minutes")
 
 
 if __name__ == "__main__":
