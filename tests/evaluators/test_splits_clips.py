@@ -96,8 +96,8 @@ class TestSplits:
     def test_parts_are_disjoint_and_identical_again(self):
         data = open_dataset("moving_shapes")
         fit, select = fit_and_select(data)
-        assert len(fit) + len(select) == 24
-        assert len(select) == 5  # 80 of 384 frames; 76.8 is a fifth
+        assert len(fit) + len(select) == len(data.videos("train")) == 72
+        assert len(select) == 14  # 168 of 864 frames; 172.8 is a fifth
         assert not {id(one) for one in fit} & {id(one) for one in select}
         assert fit_and_select(data)[0] is fit
 
