@@ -19,7 +19,7 @@ from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate
 from latency_tables.runtimes.registry import load_runtime, runtime_info
 from search_spaces.errors import InputError, MissingExtraError
-from search_spaces.trace import num_macs, num_parameters, state_bytes
+from search_spaces.trace import num_macs, num_parameters, require_affordable, state_bytes
 
 
 class MeasureError(RuntimeError):
@@ -143,10 +143,11 @@ class CostEvaluator:
         """`macs_m`, `params_k` and `state_kb` of a network.
 
         Raises:
-            InputError: the job is no `cost`, or the architecture cannot be built.
+            InputError: the job is no `cost`, or the architecture cannot be built or would exhaust memory.
         """
         if job.kind != "cost":
             raise InputError(f"job kind {job.kind!r} given, 'cost' allowed")
+        require_affordable(job.architecture, self.size_hw, self.num_classes)
         return Outcome(
             {
                 "macs_m": num_macs(job.architecture, self.size_hw, self.num_classes) / 1e6,
