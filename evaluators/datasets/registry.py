@@ -43,3 +43,9 @@ def open_dataset(spec: str, size_hw: tuple[int, int] | None = None) -> VideoData
     if name == "folder":
         return open_folder(Path(path).expanduser(), size_hw)
     return MovingShapes(size_hw or DEFAULT_HW)
+
+
+def absolute_spec(spec: str) -> str:
+    """`spec` with an absolute path: it means the same to a process with another working folder."""
+    name, _, path = spec.partition(":")
+    return f"{name}:{Path(path).expanduser().absolute()}" if path else spec
