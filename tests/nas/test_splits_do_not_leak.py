@@ -33,8 +33,8 @@ from nas.report.write import write_examples
 
 render = moving_shapes._rendered
 moving_shapes._rendered = lambda split, size: render(split, size) if split == "train" else 1 / 0
-recipe = Recipe(searcher="random", data=data, size_hw=(32, 48), objectives=tuple(objectives.split()), trials=1, epochs=1,
-                training={"clip_frames": 2, "device": "cpu", "threads": 1, "temporal_weight": 1.0})
+recipe = Recipe(searcher="random", data=data, size_hw=(32, 48), objectives=tuple(objectives.split()), trials=1,
+                epochs=1, training={"clip_frames": 2, "device": "cpu", "threads": 1, "temporal_weight": 1.0})
 result = search(recipe, out=out)
 assert [trial.status for trial in result.trials] == ["complete"], result.trials
 write_examples(result, Path(out))
