@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluators.job import Job, Outcome
-from latency_tables.device import Target
+from latency_tables.device import Target, cpu_model
 from latency_tables.measurement import SEARCH, Failure, Measurement, TimingProtocol
 from latency_tables.onnx_export import ExportError, export_step, step_metadata
 from latency_tables.parity import verify_step
@@ -19,7 +19,7 @@ from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate
 from latency_tables.runtimes.registry import load_runtime, runtime_info
 from search_spaces.errors import InputError, MissingExtraError
-from search_spaces.trace import num_macs, num_parameters, state_bytes
+from search_spaces.trace import num_macs, num_parameters, require_affordable, state_bytes
 
 
 class MeasureError(RuntimeError):
@@ -44,14 +44,17 @@ class LatencyEvaluator:
 
     @property
     def dataset(self) -> str:
-        """Target, runtime version, size, classes and protocol: change one and it is another measurement."""
+        """Target, runtime version, processor, size, classes, protocol: change one and it is another measurement.
+
+        `thiscpu` is wherever the process runs: a search resumed on another machine must not mix their figures.
+        """
         package = runtime_info(self.target.runtime).package
         try:
             version = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             version = "absent"
-        height, width = self.size_hw
-        return f"{self.target} {version} {height}x{width} {self.num_classes} classes, {self.protocol.name}"
+        what = f"{self.size_hw[0]}x{self.size_hw[1]} {self.num_classes} classes, {self.protocol.name}"
+        return f"{self.target} {version} on {cpu_model()}, {what}"
 
     def __call__(self, job: Job) -> Outcome:
         """Measure one network.
@@ -143,10 +146,11 @@ class CostEvaluator:
         """`macs_m`, `params_k` and `state_kb` of a network.
 
         Raises:
-            InputError: the job is no `cost`, or the architecture cannot be built.
+            InputError: the job is no `cost`, or the architecture cannot be built or would exhaust memory.
         """
         if job.kind != "cost":
             raise InputError(f"job kind {job.kind!r} given, 'cost' allowed")
+        require_affordable(job.architecture, self.size_hw, self.num_classes)
         return Outcome(
             {
                 "macs_m": num_macs(job.architecture, self.size_hw, self.num_classes) / 1e6,

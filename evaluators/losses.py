@@ -1,5 +1,8 @@
 """Losses of segmentation training: balanced cross-entropy and temporal consistency. Knows nothing of loops.
 
+Sources: Paszke et al. 2016, arXiv:1606.02147; Shrivastava et al. 2016, arXiv:1604.03540; Liu et al. 2020,
+arXiv:2002.11433; each function says what it takes from which.
+
 Legend: B batch, T frames, K classes, H/W pixels, N = B * T.
 """
 

@@ -1,5 +1,7 @@
 """Frame accuracy from one confusion matrix, pooled over a split. Knows nothing of time, videos or networks.
 
+Source: the semantics of mmsegmentation's IoUMetric, https://github.com/open-mmlab/mmsegmentation.
+
 Legend: K classes; a confusion matrix_KK has the ground truth in its rows and the prediction in its columns.
 """
 

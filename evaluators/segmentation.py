@@ -24,7 +24,10 @@ from evaluators.training_data import POOL_SEED, TrainingData, training_data
 from search_spaces.network import VideoSegmenter
 
 CHUNK_FRAMES = 16
-"""Frames that run as one batch while scoring; the state goes on between chunks."""
+"""Frames that run as one batch while scoring, at most; the state goes on between chunks."""
+
+CHUNK_LOGITS = 2**26
+"""Class scores of a chunk (256 MB of float32): large frames run in shorter chunks, down to one by one."""
 
 SELECT_CLIP_FRAMES = 8
 """Length of the seeded clips that a sparse held-out part is scored as."""
@@ -44,9 +47,9 @@ class SegmentationEvaluator:
 
     @property
     def dataset(self) -> str:
-        """Names data, split and training options: part of a result's identity."""
+        """Names data, split, training options and torch, whose versions train differently: part of an identity."""
         info = _opened(self.data, self.size_hw).info
-        return f"{info.fingerprint}|fit/select|{identity_of(self.options)}"
+        return f"{info.fingerprint}|fit/select|{identity_of(self.options)}|torch {torch.__version__}"
 
     def __call__(self, job: Job) -> Outcome:
         """Train and score. Raises DivergedError or InputError; the caller records the reason."""
@@ -100,9 +103,11 @@ def predictor(model: VideoSegmenter) -> Callable[[Video], Tensor]:
 
     @torch.inference_mode()
     def predict(video: Video) -> Tensor:
-        state = model.initial_state(1, *video.frames_TCHW.shape[-2:])
+        height, width = video.frames_TCHW.shape[-2:]
+        state = model.initial_state(1, height, width)
+        affordable = CHUNK_LOGITS // (model.num_classes * height * width)
         labels = []
-        for chunk in torch.split(video.frames_TCHW, CHUNK_FRAMES):
+        for chunk in torch.split(video.frames_TCHW, min(CHUNK_FRAMES, max(1, affordable))):
             frames = chunk.to(device).contiguous(memory_format=torch.channels_last).float() / 255
             logits, state = model.roll(frames.unsqueeze(0), state)
             labels.append(logits[0].argmax(1).to("cpu", torch.uint8))

@@ -8,7 +8,8 @@ t-1, and the ground truth is known (labelled frame, not IGNORE) at both ends of 
 ground truth have no ceiling and are left out, though tc itself would not need it.
 
 Definitions and the defects avoided (label maps warped bilinearly, no occlusion mask, windows that ignore the
-ground truth or miss the last one): ETC, Liu et al. ECCV 2020 (tc); Miao et al. CVPR 2021, VSPW (VC).
+ground truth or miss the last one): ETC, Liu et al. ECCV 2020, arXiv:2002.11433 (tc); VSPW, Miao et al. CVPR
+2021 (VC).
 """
 
 from collections.abc import Mapping

@@ -54,8 +54,8 @@ class Setting:
 def settings(data: Path) -> dict[str, Setting]:
     return {
         "moving_shapes": Setting("moving_shapes", "moving_shapes", (96, 128), 8),
-        "camvid": Setting("camvid", f"camvid:{data / 'camvid_small'}", (120, 160), 16),
-        "sbi2015": Setting("sbi2015", f"folder:{data / 'sbi2015'}", (120, 160), 4),
+        "camvid": Setting("camvid", f"camvid:{data / 'camvid_small'}", (120, 160), 12),
+        "sbi2015": Setting("sbi2015", f"folder:{data / 'sbi2015'}", (120, 160), 3),
     }
 
 

@@ -47,8 +47,10 @@ def main() -> None:
     relative = largest / (high - low)
     verdict = "within" if relative <= BOUND else "OVER"
     print(f"{frames} frames with carried state: largest difference {largest:.3g} = {relative:.2g} of the logits' range")
-    print(f"{verdict} {BOUND}; mIoU torch {FrameScores.of(matrices[0]).miou:.4f}, onnxruntime "
-          f"{FrameScores.of(matrices[1]).miou:.4f}")
+    print(
+        f"{verdict} {BOUND}; mIoU torch {FrameScores.of(matrices[0]).miou:.4f}, onnxruntime "
+        f"{FrameScores.of(matrices[1]).miou:.4f}"
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -103,6 +104,12 @@ def fingerprint(runtime: str) -> Fingerprint:
         runtime=runtime,
         runtime_version=version,
     )
+
+
+@lru_cache(maxsize=1)
+def cpu_model() -> str:
+    """Name, family, model and stepping of this machine's processor, as far as it tells."""
+    return _cpu()[0]
 
 
 def _cpu() -> tuple[str, tuple[str, ...]]:

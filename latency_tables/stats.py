@@ -1,4 +1,4 @@
-"""Statistics of timed runs. Numpy only: the worker of a runtime without torch imports it."""
+"""Statistics of timed runs. Knows nothing of torch: the worker of a runtime without it imports this."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""Who decides: searchers, the loop, the journal, the commands. Sits on the three other packages."""
+"""Who decides: searchers, the loop, the journal, the commands. Knows nothing of layers, pixels or timers."""

@@ -36,18 +36,20 @@ def export_model(folder: Path, runtime: str, size_hw: tuple[int, int] | None = N
     name only when it agrees; SHA256SUMS follows.
 
     Raises:
-        InputError: a bad model folder, an unknown runtime or a missing extra.
+        InputError: a bad model folder, an unknown runtime, a size too large for memory, or a missing extra.
         ParityError: the file disagrees with torch; none is left behind.
     """
     from latency_tables.onnx_export import export_step
     from latency_tables.parity import verify_step
     from latency_tables.runtimes.registry import RUNTIMES
+    from search_spaces.trace import require_affordable
 
     allowed = [name for name, info in RUNTIMES.items() if info.needs_onnx]
     if runtime not in allowed:
         raise InputError(f"--runtime: {runtime!r} given; allowed: {', '.join(allowed)}")
     model = read_model(folder)
     size = size_hw or model.config.size
+    require_affordable(model.config.architecture, size, len(model.config.classes))
     temporary = folder / f".{ONNX}.tmp"
     try:
         export_step(model.network, size, temporary, _metadata(model, size))

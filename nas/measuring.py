@@ -72,7 +72,9 @@ def _candidate(source: Source, target: "Target", size_hw: tuple[int, int], num_c
     from latency_tables.random_weights import build_random
     from latency_tables.runtimes.base import Candidate
     from latency_tables.runtimes.registry import runtime_info
+    from search_spaces.trace import require_affordable
 
+    require_affordable(source.architecture, size_hw, num_classes)
     text = source.architecture.to_json()
     if not runtime_info(target.runtime).needs_onnx:
         return Candidate(size_hw, None, text, num_classes, _SEED)

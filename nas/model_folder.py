@@ -143,14 +143,17 @@ def read_model(path: Path) -> Model:
     """Verify a model folder and build its network with its weights, in eval mode.
 
     Raises:
-        InputError: as `read_config`, or weights that are not those of the architecture.
+        InputError: as `read_config`, a network too large for its frames, or weights that are not those of the
+            architecture.
     """
     from nas.weights import read_weights
     from search_spaces.network import build
+    from search_spaces.trace import require_affordable
 
     config = read_config(path)
     metrics = read_json(ModelMetrics, path / METRICS)
     num_classes = len(config.classes)
+    require_affordable(config.architecture, config.size, num_classes)
     weights = read_weights(path / WEIGHTS, config.architecture, num_classes)
     network = build(config.architecture, num_classes)
     network.load_state_dict(weights)

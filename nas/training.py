@@ -39,19 +39,21 @@ def train_to_folder(
     A trial's training options are those of its search unless `settings` (`training.NAME=VALUE`) say otherwise.
 
     Raises:
-        InputError: an unknown network, dataset or option, or `out` exists.
+        InputError: an unknown network, dataset or option, a network too large for memory, or `out` exists.
     """
     from evaluators.datasets.registry import open_dataset
     from evaluators.options import train_options
     from evaluators.segmentation import facts
     from evaluators.train import train_network
     from evaluators.training_data import training_data
+    from search_spaces.trace import require_affordable
 
     refuse_existing(out)
     source = open_source(network)
     options = train_options(_options(source, settings))
     size = size_hw or (source.recipe.size_hw if source.recipe and source.recipe.data == data else None)
     dataset = open_dataset(data, size)
+    require_affordable(source.architecture, dataset.info.size_hw, len(dataset.info.classes))
     pools = training_data(dataset, dataset.videos(SPLIT), options)
     trained = train_network(source.architecture, pools, options, epochs=epochs, seed=seed, on_epoch=on_epoch)
     info = dataset.info

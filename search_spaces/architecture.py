@@ -109,6 +109,13 @@ class NetworkSpec:
                 f"decoder.skip_stride {self.decoder.skip_stride} given, but the features before the last "
                 f"stage have strides {(2, *strides[:-1])}"
             )
+        widths = (self.stem.channels, *(stage.channels for stage in self.stages))
+        for index, stage in enumerate(self.stages):
+            if stage.conv.factorization == "grouped" and (widths[index] % 2 or stage.channels % 2):
+                raise ValueError(
+                    f"stages.{index}: grouped convolutions from {widths[index]} to {stage.channels} channels given; "
+                    "both must be even, for a single group is 'dense'"
+                )
         places = [site.placement for site in self.temporal]
         if len(set(places)) < len(places):
             raise ValueError(f"temporal: one cell a placement allowed, given {places}")

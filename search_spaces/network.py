@@ -4,6 +4,7 @@ Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, Placement, StageSpec
 from search_spaces.cells.base import State, TemporalCell
 from search_spaces.cells.registry import build_cell
+from search_spaces.errors import InputError
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import conv_bn
 
@@ -24,6 +26,9 @@ STD_RGB = (0.25, 0.25, 0.25)
 """Near the statistics of natural pictures; batch norm takes care of the rest."""
 
 MIN_SIDE = 32
+
+MAX_PARAMETERS = 2**27
+"""Half a gigabyte of float32, ten times the largest network that segments video on a device."""
 
 
 class GlobalPoolContext(nn.Module):
@@ -202,12 +207,25 @@ def build(architecture: Architecture, num_classes: int) -> VideoSegmenter:
     """The network of an architecture, freshly initialised from torch's current random state.
 
     Raises:
-        InputError: the architecture is a point of a recorded benchmark.
-        ValueError: fewer than 2 classes.
+        InputError: the architecture is a point of a recorded benchmark or has more than MAX_PARAMETERS, or the
+            number of classes is outside 2..255. Nothing was allocated.
     """
     if not 2 <= num_classes <= 255:
-        raise ValueError(f"num_classes {num_classes} given, 2..255 allowed")
+        raise InputError(f"num_classes {num_classes} given, 2..255 allowed")
+    given = num_parameters(architecture.video, num_classes)
+    if given > MAX_PARAMETERS:
+        raise InputError(
+            f"architecture {architecture.key[:12]}: {given} parameters given, at most {MAX_PARAMETERS} allowed; "
+            "take fewer or narrower stages"
+        )
     return VideoSegmenter(architecture.video, num_classes)
+
+
+@lru_cache(maxsize=4096)
+def num_parameters(spec: NetworkSpec, num_classes: int) -> int:
+    """Parameters of the network, counted on the meta device: nothing is allocated, no random number drawn."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in VideoSegmenter(spec, num_classes).parameters())
 
 
 def _stage(stage: StageSpec, in_channels: int) -> nn.Sequential:

@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.architecture import Architecture
+from search_spaces.errors import InputError
 from search_spaces.network import build
+from search_spaces.network import num_parameters as parameters_of
 
 ACTIVATIONS = (
     "relu",
@@ -43,6 +45,9 @@ NAMES = {
     "cat": "concat",
     "ones_like": "constant",
 }
+MAX_FEATURE_VALUES = 2**29
+"""Values of the largest feature of one frame: two gigabytes of float32."""
+
 FREE = ("constant", "empty", "zeros", "ones", "full", "scalar_tensor", "arange")
 
 
@@ -204,9 +209,24 @@ def num_macs(architecture: Architecture, size_hw: tuple[int, int], num_classes: 
 
 
 def num_parameters(architecture: Architecture, num_classes: int) -> int:
-    """Parameters of the network, counted on the built module."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in build(architecture, num_classes).parameters())
+    """Parameters of the network. Raises InputError where it cannot be built."""
+    return parameters_of(architecture.video, num_classes)
+
+
+def require_affordable(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> None:
+    """Refuse what would exhaust memory, before anything is allocated: for every door an architecture comes in by.
+
+    Raises:
+        InputError: too many parameters or classes, or a feature of more than MAX_FEATURE_VALUES at this size.
+    """
+    largest = max(
+        call.out_channels * call.out_hw[0] * call.out_hw[1] for call in op_calls(architecture, size_hw, num_classes)
+    )
+    if largest > MAX_FEATURE_VALUES:
+        raise InputError(
+            f"architecture {architecture.key[:12]} at {size_hw[0]}x{size_hw[1]}: a feature of {largest} values given, "
+            f"at most {MAX_FEATURE_VALUES} allowed; take a smaller size or narrower stages"
+        )
 
 
 def state_bytes(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> int:

@@ -4,7 +4,8 @@ Knows nothing of searchers. Choices are shared by the layers of a stage, as in M
 arXiv:1807.11626). A question is asked only where its answer changes the network.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from search_spaces.architecture import (
@@ -65,7 +66,7 @@ class VideoCells:
             stages.append(_stage(choose, index, step))
         network = NetworkSpec(
             stem=stem,
-            stages=tuple(stages),
+            stages=_joined(stages),
             input_scale=scale,
             context=choose("network.context", CONTEXTS),
             decoder=_decoder(choose, output_stride),
@@ -95,6 +96,21 @@ def _stage(choose: Choose, index: int, stride: Literal[1, 2]) -> StageSpec:
         expansion=expansion,
         activation=choose(f"{name}.activation", ACTIVATIONS),
     )
+
+
+def _joined(stages: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
+    """A stage that goes on with the blocks of the one before it is more depth of that one.
+
+    Otherwise 2 + 1 blocks, 1 + 2 and a single stage of 3 would be one network with three keys. Only stages at
+    the output stride can be joined, so no feature that a decoder skips to is lost.
+    """
+    joined: list[StageSpec] = []
+    for stage in stages:
+        if joined and stage == replace(joined[-1], stride=1, depth=stage.depth):
+            joined[-1] = replace(joined[-1], depth=joined[-1].depth + stage.depth)
+        else:
+            joined.append(stage)
+    return tuple(joined)
 
 
 def _decoder(choose: Choose, output_stride: int) -> DecoderSpec:

@@ -1,1 +1,1 @@
-"""Videos with labels, by name (registry.py)."""
+"""Videos with labels, by name (registry.py). Knows nothing of networks or training."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluators.datasets.base import IGNORE, Video
+from evaluators.datasets.base import Video
 from evaluators.datasets.pseudo_video import PseudoOptions, Stills, collect_stills, pseudo_clip
 from search_spaces.errors import InputError
 
@@ -135,8 +135,9 @@ def _stacked(clips: Iterator[Video], count: int) -> ClipPool:
 def select_clips(videos: Sequence[Video], sparse: bool, num_frames: int, seed: int) -> Sequence[Video]:
     """What the held-out part is scored on: the videos themselves, or for sparse data pseudo-videos.
 
-    One pseudo-video a still, of `num_frames` frames, whose last frame shows the still upright and is the only
-    labelled one: a network with memory has seen what came before it.
+    One pseudo-video a still, of `num_frames` frames, whose last frame shows the still upright: accuracy is
+    scored there (`last_frame_only`), where a network with memory has seen what came before. Labels and motion
+    of the other frames are exact, so that temporal consistency can be scored over all of them.
 
     Raises:
         InputError: `num_frames` below 1, or sparse videos without a labelled frame.
@@ -173,9 +174,4 @@ class _SelectClips(Sequence[Video]):
 
     def _clip(self, number: int) -> Video:
         rng = np.random.default_rng((self._seed, number))
-        clip = pseudo_clip(self._stills, number, self._num_frames, rng, SELECT)
-        labels = torch.full_like(clip.labels_THW, IGNORE)
-        labels[-1] = clip.labels_THW[-1]
-        labelled = torch.zeros_like(clip.labelled_T)
-        labelled[-1] = True
-        return replace(clip, labels_THW=labels, labelled_T=labelled)
+        return pseudo_clip(self._stills, number, self._num_frames, rng, SELECT)

@@ -17,7 +17,7 @@ SHARES = {"1": 1, "1/2": 2, "1/4": 4}
 def _gate_conv(in_channels: int, out_channels: int, spec: ConvGRUSpec) -> nn.Module:
     """The convolution of a gate: with bias, without batch norm, so that a step equals its training."""
     padding = spec.kernel // 2
-    if spec.factorization == "dense" or spec.kernel == 1:
+    if spec.factorization == "dense":
         return nn.Conv2d(in_channels, out_channels, spec.kernel, padding=padding)
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, spec.kernel, padding=padding, groups=in_channels, bias=False),

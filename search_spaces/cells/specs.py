@@ -38,5 +38,10 @@ class ConvGRUSpec:
     state_share: Literal["1", "1/2", "1/4"] = "1"
     kind: Literal["conv_gru"] = "conv_gru"
 
+    def __post_init__(self) -> None:
+        # A 1x1 kernel has one form only, so it has one spelling: equal networks have equal keys.
+        if self.kernel == 1 and self.factorization != "dense":
+            raise ValueError(f"factorization {self.factorization!r} given; a kernel of 1 is 'dense'")
+
 
 CellSpec = Annotated[ExponentialAverageSpec | TemporalShiftSpec | ConvGRUSpec, Field(discriminator="kind")]

@@ -1,1 +1,4 @@
-"""Convolution factorizations and blocks. A new one is one file and one line in registry.py."""
+"""Convolution factorizations and blocks. A new one is one file and one line in registry.py.
+
+Knows nothing of networks.
+"""

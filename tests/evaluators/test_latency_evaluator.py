@@ -87,6 +87,14 @@ def test_identity_names_target_size_and_protocol(tmp_path: Path) -> None:
     assert len({one.dataset, *(other.dataset for other in others)}) == 5
 
 
+def test_a_figure_of_another_machine_is_another_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a search resumed elsewhere would answer from the old machine's record."""
+    one = _evaluator(tmp_path)
+    here = Job("measure", _network(4)).identity(one.dataset)
+    monkeypatch.setattr(latency, "cpu_model", lambda: "another processor")
+    assert Job("measure", _network(4)).identity(one.dataset) != here
+
+
 def test_evaluators_travel_to_workers(tmp_path: Path) -> None:
     for evaluator in (_evaluator(tmp_path), CostEvaluator((48, 64), 5)):
         assert pickle.loads(pickle.dumps(evaluator)) == evaluator

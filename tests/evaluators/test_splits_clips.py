@@ -11,6 +11,7 @@ from evaluators.datasets.base import IGNORE, DatasetInfo, Video
 from evaluators.datasets.clips import clip_pool, select_clips
 from evaluators.datasets.registry import open_dataset
 from evaluators.datasets.splits import GAP_FRAMES, cut, fit_and_select
+from evaluators.scoring import score_videos
 from search_spaces.errors import InputError
 
 HW = (32, 40)
@@ -96,8 +97,8 @@ class TestSplits:
     def test_parts_are_disjoint_and_identical_again(self):
         data = open_dataset("moving_shapes")
         fit, select = fit_and_select(data)
-        assert len(fit) + len(select) == 24
-        assert len(select) == 5  # 80 of 384 frames; 76.8 is a fifth
+        assert len(fit) + len(select) == len(data.videos("train")) == 72
+        assert len(select) == 14  # 168 of 864 frames; 172.8 is a fifth
         assert not {id(one) for one in fit} & {id(one) for one in select}
         assert fit_and_select(data)[0] is fit
 
@@ -176,13 +177,25 @@ class TestSparse:
         videos = (video("a", 4), video("b", 5))
         assert tuple(select_clips(videos, False, 8, 0)) == videos
 
-    def test_selection_of_sparse_videos_scores_the_last_frame(self):
+    def test_selection_of_sparse_videos_ends_upright_and_is_labelled_throughout(self):
         chosen = select_clips([video("a", 5)], True, 4, 0)
         assert len(chosen) == 5
         for one in chosen:
-            assert one.labelled_T.tolist() == [False, False, False, True]
-            assert (one.labels_THW[:-1] == IGNORE).all()
+            assert one.labelled_T.all()
             assert (one.labels_THW[-1] != IGNORE).all()
+
+    def test_temporal_metrics_of_sparse_data_can_be_objectives(self):
+        """With labels in the last frame alone, tc, warp_flip and vc8c would be absent and every trial fail."""
+        chosen = select_clips([video("a", 5)], True, 8, 0)
+        report = score_videos(lambda one: torch.zeros_like(one.labels_THW), chosen, 2, last_frame_only=True)
+        assert {"tc", "tc_ceiling", "warp_flip", "warp_flip_floor", "vc8c"} <= set(report.metrics)
+        assert report.metrics["warp_flip"] == 0
+        scored = sum(int((one.labels_THW[-1] == 0).sum()) for one in chosen)
+        total = sum(int((one.labels_THW[-1] != IGNORE).sum()) for one in chosen)
+        assert report.metrics["pixel_accuracy"] == scored / total
+
+    def test_selection_can_be_indexed(self):
+        chosen = select_clips([video("a", 5)], True, 4, 0)
         assert chosen[1] is chosen[1]
         assert names(chosen[1:3]) == [chosen[1].name, chosen[2].name]
         with pytest.raises(IndexError, match="out of range"):

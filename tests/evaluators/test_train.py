@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import evaluators.segmentation as segmentation
 from evaluators.batches import augmented, batches
 from evaluators.datasets.base import IGNORE
 from evaluators.datasets.clips import ClipPool, clip_pool
@@ -174,3 +175,23 @@ def test_prediction_streams_in_chunks_and_resets(data: TrainingData) -> None:
     report = evaluate_model(model, dataset, "val")
     assert 0.0 < report.metrics["miou"] < 1.0
     assert IGNORE not in labels
+
+
+def test_large_frames_run_in_shorter_chunks(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded by the class scores of a chunk; the state goes on all the same."""
+    model = _train(data).model
+    video = open_dataset("moving_shapes", (48, 64)).videos("val")[0]
+    sizes: list[int] = []
+    roll = model.roll
+
+    def watched(clip_BTCHW: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, object]:
+        sizes.append(clip_BTCHW.shape[1])
+        return roll(clip_BTCHW, state)
+
+    monkeypatch.setattr(model, "roll", watched)
+    whole = predictor(model)(video)
+    for limit, expected in ((5 * 6 * 48 * 64, [5, 5, 2]), (1, [1] * 12)):
+        sizes.clear()
+        monkeypatch.setattr(segmentation, "CHUNK_LOGITS", limit)
+        assert (predictor(model)(video) != whole).float().mean() < 1e-3
+        assert sizes == expected

@@ -1,0 +1,145 @@
+"""What is written is listed, says where it comes from and stays small: the conventions that no linter knows."""
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from torch import nn
+
+from evaluators.datasets.base import VideoDataset
+from evaluators.datasets.registry import DATASETS
+from latency_tables.runtimes.registry import RUNTIMES
+from nas.searchers.registry import SEARCHERS
+from search_spaces.activations import ACTIVATIONS
+from search_spaces.architecture import Activation, Architecture, ConvSpec, StageSpec
+from search_spaces.cells.base import TemporalCell
+from search_spaces.cells.registry import CELLS
+from search_spaces.ops.blocks import BLOCKS
+from search_spaces.ops.registry import CONVS
+from search_spaces.presets import PRESETS
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("search_spaces", "latency_tables", "evaluators", "nas")
+MAX_LINES = 300
+SOURCE = re.compile(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d+/|https?://|\bOriginal\b")
+BOUNDARY = re.compile(r"\b(nothing|never|none of)\b", re.IGNORECASE)
+"""How a file says where its knowledge ends: knows nothing of, decides nothing, never opens, imports none of."""
+
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+RECIPES = sorted((ROOT / "experiments").rglob("*.py"))
+
+
+def _named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _modules(package: str) -> Iterator[ModuleType]:
+    """Every module of a package but the package itself."""
+    for path in sorted((ROOT / package.replace(".", "/")).glob("*.py")):
+        if path.stem != "__init__":
+            yield importlib.import_module(f"{package}.{path.stem}")
+
+
+def _own_classes(module: ModuleType) -> list[type]:
+    return [found for _, found in inspect.getmembers(module, inspect.isclass) if found.__module__ == module.__name__]
+
+
+class TestEverythingIsListed:
+    def test_searchers(self) -> None:
+        makers = {module.__name__ for module in _modules("nas.searchers") if hasattr(module, "make")}
+        assert makers == {info.module for info in SEARCHERS.values()}
+
+    def test_datasets(self) -> None:
+        methods = [name for name in vars(VideoDataset) if not name.startswith("_")]
+        assert {"info", "videos", "check"} <= set(methods)
+        names = {
+            module.NAME
+            for module in _modules("evaluators.datasets")
+            for found in _own_classes(module)
+            if found is not VideoDataset and all(hasattr(found, method) for method in methods)
+        }
+        assert names == set(DATASETS)
+
+    def test_runtimes(self) -> None:
+        pytest.importorskip("onnxruntime")
+        runtimes = {module.__name__ for module in _modules("latency_tables.runtimes") if hasattr(module, "RUNTIME")}
+        assert runtimes == {info.module for info in RUNTIMES.values()}
+
+    def test_cells(self) -> None:
+        cells = {
+            found
+            for module in _modules("search_spaces.cells")
+            for found in _own_classes(module)
+            if issubclass(found, TemporalCell) and found is not TemporalCell
+        }
+        assert cells == {entry.module for entry in CELLS.values()}
+        specs = set(_own_classes(importlib.import_module("search_spaces.cells.specs")))
+        assert specs == {entry.spec for entry in CELLS.values()}
+        for name, entry in CELLS.items():
+            assert entry.spec().kind == name
+
+    def test_convolutions_and_blocks(self) -> None:
+        """Every public factory and module of the files is in a table; what builds them all is `conv_bn`."""
+        listed = {*CONVS.values(), *BLOCKS.values()}
+        for module in _modules("search_spaces.ops"):
+            for name, found in vars(module).items():
+                own = inspect.isfunction(found) or (inspect.isclass(found) and issubclass(found, nn.Module))
+                if own and found.__module__ == module.__name__ and not name.startswith("_") and name != "conv_bn":
+                    assert found in listed, f"{module.__name__}.{name}"
+
+    def test_the_record_allows_exactly_what_is_listed(self) -> None:
+        """A name that the JSON takes and no table has would fail when it is built."""
+
+        def allowed(record: type, field: str) -> set[str]:
+            return set(inspect.get_annotations(record)[field].__args__)
+
+        assert allowed(ConvSpec, "factorization") == set(CONVS)
+        assert allowed(StageSpec, "block") == set(BLOCKS)
+        assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
+
+    def test_presets_say_where_they_come_from(self) -> None:
+        for name, entry in PRESETS.items():
+            assert isinstance(entry.architecture, Architecture)
+            assert SOURCE.search(entry.source), name
+
+
+def _algorithms() -> list[Path]:
+    """Files that implement something published or our own; tables, records and shared parts are none."""
+    plain = {"__init__", "registry", "common", "base", "specs"}
+    folders = ("nas/searchers", "search_spaces/cells", "search_spaces/ops")
+    files = [path for folder in folders for path in (ROOT / folder).glob("*.py") if path.stem not in plain]
+    return [*files, *(ROOT / "evaluators" / f"{name}.py" for name in ("metrics", "temporal_metrics", "losses"))]
+
+
+@pytest.mark.parametrize("path", _algorithms(), ids=_named)
+def test_an_algorithm_cites_its_source(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, documented)]
+    assert any(SOURCE.search(text) for text in docstrings)
+
+
+@pytest.mark.parametrize("path", FILES, ids=_named)
+def test_a_file_begins_by_saying_what_it_is_for_and_where_it_ends(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""'), "the docstring is the first statement, on the first line"
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    purpose = docstring.splitlines()[0]
+    assert purpose[0].isupper() or purpose.startswith("`")
+    assert BOUNDARY.search(docstring), "say what the file knows nothing of"
+
+
+@pytest.mark.parametrize("path", [*FILES, *RECIPES], ids=_named)
+def test_no_file_is_longer_than_one_can_read(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_the_lists_above_are_not_empty() -> None:
+    assert len(FILES) > 100
+    assert len(_algorithms()) >= 12
+    assert {path.parts[len(ROOT.parts)] for path in FILES} == set(PACKAGES)
