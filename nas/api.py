@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nas.compose import make_parts
 from nas.engines import ENGINES, make_engine
 from nas.journal import Journal
 from nas.lock import FolderLock
 from nas.machine import machine_facts
-from nas.recipe import Recipe
+from nas.recipe import Recipe, checked, fields_of
 from nas.result import Result
 from nas.search import Event, SearchResult
 from nas.search import search as run_search
@@ -23,6 +22,7 @@ from nas.search_folder import (
     JOURNAL,
     RECIPE,
     Run,
+    fresh_folder,
     load,
     read_recipe,
     write_front,
@@ -30,7 +30,6 @@ from nas.search_folder import (
     write_run,
 )
 from nas.streamer import Streamer
-from search_spaces.door import dump_json
 from search_spaces.errors import InputError
 
 __all__ = ["Recipe", "Result", "Streamer", "load", "recipe_sha256", "search"]
@@ -42,7 +41,7 @@ BUDGET = ("trials", "time_limit_s")
 def search(
     recipe: Recipe,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     engine: str = "inline",
     workers: int | None = None,
     ray_address: str | None = None,
@@ -50,7 +49,7 @@ def search(
     warm: bool = False,
     on_event: Callable[[Event], None] | None = None,
 ) -> Result:
-    """Run `recipe` in the folder `out`, or go on with what is there.
+    """Run `recipe` in the folder `out` (a new one under `runs` by default), or `resume` what is there.
 
     `workers` is the size of the engine's pool (the recipe's slots by default). An interrupt ends the search in
     order: the result says `interrupted`, and `resume` takes it up.
@@ -58,7 +57,10 @@ def search(
     Raises:
         InputError: a recipe that cannot be done, a folder that is taken or in use, a changed recipe on resume.
     """
-    folder = Path(out)
+    if resume and out is None:
+        raise InputError("resume: no folder given; `out` names the search to go on with")
+    folder = fresh_folder("search") if out is None else Path(out)
+    recipe = checked(recipe, "recipe")
     if resume:
         _refuse_changed(read_recipe(folder), recipe, folder)
     elif (folder / RECIPE).exists() or (folder / JOURNAL).exists():
@@ -102,7 +104,7 @@ def search(
 
 def recipe_sha256(recipe: Recipe) -> str:
     """What a journal is tied to: the recipe without its budget, which a resume may extend."""
-    fields = _fields(recipe)
+    fields = fields_of(recipe)
     kept = {name: value for name, value in fields.items() if name not in BUDGET}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -115,7 +117,7 @@ def _finish(folder: Path, run: Run, found: SearchResult) -> Result:
 
 
 def _refuse_changed(recorded: Recipe, given: Recipe, folder: Path) -> None:
-    old, new = _fields(recorded), _fields(given)
+    old, new = fields_of(recorded), fields_of(given)
     changed = [name for name in old if name not in BUDGET and old[name] != new[name]]
     if changed:
         name = changed[0]
@@ -124,8 +126,3 @@ def _refuse_changed(recorded: Recipe, given: Recipe, folder: Path) -> None:
             f"{folder / RECIPE}: field {name}: {new[name]!r} given, {old[name]!r} recorded{more}; a resume may only "
             f"change {' and '.join(BUDGET)}"
         )
-
-
-def _fields(recipe: Recipe) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(dump_json(recipe))
-    return fields

@@ -7,6 +7,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import cast
 
 import typer
 
@@ -31,6 +32,10 @@ for _module in (search, status, report, train, evaluate, export, measure, segmen
     _module.register(app)
 
 
+# typer's own copy of click in newer versions, click's in older ones: the same class either way.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; `arguments` default to the process's own.
 
@@ -42,13 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug, json_output = "--debug" in given, "--json" in given
     sys.excepthook = _OneSentence(debug, json_output)
     try:
-        typer.main.get_command(app).main(args=given, prog_name="vidseg-nas", standalone_mode=True)
+        status = typer.main.get_command(app).main(args=given, prog_name="vidseg-nas", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except _UsageError as error:
+        error.show()
+        if json_output:
+            print_json({"error": error.format_message()})
+        sys.exit(2)
     except InputError as error:
         if debug:
             sys.__excepthook__(type(error), error, error.__traceback__)
         _say(str(error), json_output)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted\n")
         sys.exit(130)
 

@@ -36,9 +36,12 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
         InputError: an unknown name or option, data that cannot be opened, a target that is not this machine.
     """
     objectives = parse_objectives(recipe.objectives)
-    for name in recipe.constraints:
-        if name not in DIRECTIONS:
-            raise InputError(f"constraints: {name!r} given; allowed: {', '.join(DIRECTIONS)}")
+    costs = [name for name, direction in DIRECTIONS.items() if direction == "min"]
+    for name, bound in recipe.constraints.items():
+        if name not in costs:
+            raise InputError(f"constraints: {name!r} given; allowed (an upper bound each): {', '.join(costs)}")
+        if bound <= 0:
+            raise InputError(f"constraints.{name}: {bound:g} given; nothing can be below it, more than 0 is needed")
     space = make_space(recipe.space)
     start = tuple(open_source(text).architecture for text in recipe.start)
     stages, cost = _toy() if recipe.space == "toy" else _video(recipe, folder)
@@ -63,7 +66,7 @@ def _toy() -> tuple[tuple[Stage, ...], Cost | None]:
 
 def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
     """Counted cost, then latency where anything asks for it, then training: the cheapest first."""
-    from evaluators.datasets.registry import open_dataset
+    from evaluators.datasets.registry import absolute_spec, open_dataset
     from evaluators.latency import CostEvaluator, LatencyEvaluator
     from evaluators.options import train_options
     from evaluators.segmentation import SegmentationEvaluator
@@ -71,6 +74,7 @@ def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
     from latency_tables.runtimes.registry import load_runtime
     from search_spaces.trace import num_macs
 
+    folder = folder.absolute()  # a worker of a cluster has another working folder than the driver
     options = train_options(recipe.training)
     info = open_dataset(recipe.data, recipe.size_hw).info
     size_hw, num_classes = info.size_hw, len(info.classes)
@@ -82,7 +86,7 @@ def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
         load_runtime(target.runtime)  # absent: said now, not by every trial
         latency = LatencyEvaluator(target, size_hw, num_classes, folder / "exports", recipe.seed)
         stages.append(Stage("measure", latency, exclusive=True, batch=MEASURE_BATCH, timeout_s=MEASURE_TIMEOUT_S))
-    training = SegmentationEvaluator(recipe.data, recipe.size_hw, str(folder), options)
+    training = SegmentationEvaluator(absolute_spec(recipe.data), recipe.size_hw, str(folder), options)
     stages.append(Stage("train", training, timeout_s=TRAIN_TIMEOUT_S))
 
     def macs_m(architecture: Architecture) -> float:

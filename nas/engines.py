@@ -48,6 +48,9 @@ class Worker(Protocol):
     def kill(self) -> None:
         """End it at once, whatever it does; a call under way raises WorkerLostError, as do later ones."""
 
+    def retire(self) -> None:
+        """End it in order; it is idle and will not be called again."""
+
 
 _Item = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -115,7 +118,7 @@ class WorkerPool(Executor):
             finally:
                 if not future.done():  # whatever it was (the thread shows it): nobody must wait for ever
                     future.set_exception(WorkerLostError("the worker's thread failed"))
-        worker.kill()
+        worker.retire()
 
     def _call(self, worker: Worker, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for _ in range(self._lost_retries):

@@ -21,6 +21,10 @@ THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MKL_NUM_THREAD
 """Set in a worker unless the user has set them: as many workers as cores, so one thread each."""
 
 
+_PATIENCE_S = 10.0
+"""A process that leaves in order takes a second; one that hangs is killed."""
+
+
 def process_pool(num_workers: int) -> WorkerPool:
     """A pool of `num_workers` processes. Raises InputError if fewer than one."""
     return WorkerPool(lambda _: _ProcessWorker(), num_workers)
@@ -56,6 +60,15 @@ class _ProcessWorker:
             process = self._process
         if process is not None:
             process.kill()
+
+    def retire(self) -> None:
+        """Let the process end by itself, so that its libraries clean up; kill it if it does not."""
+        with self._lock:
+            process, connection = self._process, self._connection
+        if process is not None and connection is not None:
+            connection.close()  # what the process waits for
+            process.join(_PATIENCE_S)
+        self.kill()
 
     def _started(self) -> tuple[SpawnProcess, "Connection[Any, Any]"]:
         with self._lock:

@@ -7,7 +7,6 @@ from pathlib import Path
 from nas.model_folder import ONNX, Model, read_model, write_sums
 from search_spaces.errors import InputError
 
-RUNTIMES = ("onnxruntime", "openvino")
 NUM_FRAMES = 8
 """Frames of the check: an error in a carried state shows in the frames after it."""
 
@@ -42,10 +41,12 @@ def export_model(folder: Path, runtime: str, size_hw: tuple[int, int] | None = N
     """
     from latency_tables.onnx_export import export_step
     from latency_tables.parity import verify_step
+    from latency_tables.runtimes.registry import RUNTIMES
     from search_spaces.trace import require_affordable
 
-    if runtime not in RUNTIMES:
-        raise InputError(f"--runtime: {runtime!r} given; allowed: {', '.join(RUNTIMES)}")
+    allowed = [name for name, info in RUNTIMES.items() if info.needs_onnx]
+    if runtime not in allowed:
+        raise InputError(f"--runtime: {runtime!r} given; allowed: {', '.join(allowed)}")
     model = read_model(folder)
     size = size_hw or model.config.size
     require_affordable(model.config.architecture, size, len(model.config.classes))

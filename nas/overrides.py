@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from nas.recipe import Recipe
-from search_spaces.door import dump_json, parse_json
+from nas.recipe import Recipe, fields_of
+from search_spaces.door import parse_json
 from search_spaces.errors import InputError
 
 GROUPS = ("training", "searcher_options", "constraints")
@@ -22,7 +22,7 @@ def override(recipe: Recipe, given: Mapping[str, Any], settings: Sequence[str], 
     Raises:
         InputError: an unknown key, or a value of the wrong type or out of bounds, naming what is allowed.
     """
-    values: dict[str, Any] = json.loads(dump_json(recipe))
+    values = fields_of(recipe)
     values |= {name: value for name, value in given.items() if value is not None}
     if values["searcher"] != recipe.searcher:
         values["searcher_options"] = {}  # the options of one searcher say nothing to another
@@ -38,7 +38,7 @@ def override(recipe: Recipe, given: Mapping[str, Any], settings: Sequence[str], 
 
 def with_constraint(recipe: Recipe, metric: str, bound: float) -> Recipe:
     """The recipe with one more upper bound."""
-    values = json.loads(dump_json(recipe))
+    values = fields_of(recipe)
     values["constraints"][metric] = bound
     return parse_json(Recipe, json.dumps(values), metric)
 

@@ -2,14 +2,17 @@
 
 import importlib
 import importlib.util
+import json
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from search_spaces.door import STRICT
+from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
 
 Scalar = str | int | float | bool
@@ -43,6 +46,19 @@ class Recipe:
     start: tuple[str, ...] = ()
 
 
+def fields_of(recipe: Recipe) -> dict[str, Any]:
+    """The fields as JSON values, right or wrong: a Recipe made in Python has not been looked at."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        values: dict[str, Any] = json.loads(dump_json(recipe))
+    return values
+
+
+def checked(recipe: Recipe, source: str) -> Recipe:
+    """The recipe, every field of the right type and within its bounds. Raises InputError naming the field."""
+    return parse_json(Recipe, json.dumps(fields_of(recipe)), source)
+
+
 RecipeFunction = Callable[[], Recipe]
 
 
@@ -64,7 +80,10 @@ def load_recipe(name: str) -> Recipe:
     function = getattr(_module(where), function_name, None)
     if not callable(function):
         raise InputError(f"recipe {name!r}: {where} has no function {function_name!r}")
-    recipe = function()
+    try:
+        recipe = function()
+    except TypeError as error:  # a field that a Recipe does not have, above all
+        raise InputError(f"recipe {name!r}: {error}") from error
     if not isinstance(recipe, Recipe):
         raise InputError(f"recipe {name!r}: returned {type(recipe).__name__}, a Recipe is needed")
     return recipe
@@ -79,8 +98,14 @@ def _module(where: str) -> object:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except SyntaxError as error:
+            raise InputError(f"recipe file {error.filename} line {error.lineno}: {error.msg}") from error
         return module
+    # The installed command does not look in the current folder by itself; last, so that nothing is shadowed.
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.append(str(Path.cwd()))
     try:
         return importlib.import_module(where)
     except ModuleNotFoundError as error:

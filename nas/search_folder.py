@@ -83,14 +83,24 @@ def write_front(folder: Path, result: Result) -> None:
     write_atomically(folder / FRONT, json.dumps(front_facts(result.front), indent=1) + "\n")
 
 
-def load(folder: Path) -> Result:
+def fresh_folder(name: str) -> Path:
+    """runs/NAME, or runs/NAME-2, -3 ... where that is taken."""
+    number = 1
+    while True:
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not folder.exists():
+            return folder
+        number += 1
+
+
+def load(folder: str | Path) -> Result:
     """What a search has found so far, running or not.
 
     Raises:
         InputError: no search folder, or a damaged recipe or journal.
     """
-    recipe = read_recipe(folder)
-    return _result(folder, recipe, _history(folder))
+    folder = Path(folder)
+    return _result(folder, read_recipe(folder), _history(folder))
 
 
 def trial_of(result: Result, number: int) -> Trial:

@@ -70,4 +70,7 @@ def _sentence(error: ValidationError) -> str:
         given = given[:77] + "..."
     more = error.error_count() - 1
     tail = f" (and {more} more)" if more else ""
-    return f"field {field}: given {given}; {first['msg']}{tail}"
+    said = first["msg"]
+    if first["type"] == "union_tag_not_found":  # pydantic speaks of tags and discriminators here
+        said = f"its member {first['ctx']['discriminator']} is missing"
+    return f"field {field}: given {given}; {said}{tail}"

@@ -47,3 +47,9 @@ def open_dataset(spec: str, size_hw: tuple[int, int] | None = None) -> VideoData
             f"data {spec!r}: frames of {height}x{width} pixels given, sides of at least {MIN_SIDE} allowed; give a size"
         )
     return opened
+
+
+def absolute_spec(spec: str) -> str:
+    """`spec` with an absolute path: it means the same to a process with another working folder."""
+    name, _, path = spec.partition(":")
+    return f"{name}:{Path(path).expanduser().absolute()}" if path else spec

@@ -49,6 +49,15 @@ RUNTIMES: Mapping[str, RuntimeInfo] = {
             about="ONNX Runtime, CPU",
         ),
         RuntimeInfo(
+            "openvino",
+            "openvino",
+            "openvino",
+            ("f32",),
+            needs_onnx=True,
+            module="latency_tables.runtimes.openvino",
+            about="OpenVINO, CPU",
+        ),
+        RuntimeInfo(
             "torch",
             "torch",
             None,

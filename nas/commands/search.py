@@ -21,7 +21,6 @@ from nas.commands.output import (
     Interrupted,
     JsonOption,
     answer,
-    progress,
     terminated_like_interrupted,
 )
 from nas.commands.parse import duration_s
@@ -64,7 +63,11 @@ def search(
     seed: SeedOption = None,
     start: Annotated[
         list[str] | None,
-        typer.Option("--start", help="preset:NAME or a model folder to start from; may be given several times."),
+        typer.Option(
+            "--start",
+            help="preset:NAME, DIR#N or a model folder: its architecture (not its weights) is tried first and "
+            "the search goes on from there; may be given several times.",
+        ),
     ] = None,
     settings: SettingsOption = None,
     json_output: JsonOption = False,
@@ -75,6 +78,7 @@ def search(
     def work() -> Answer:
         from nas.overrides import override, with_constraint
         from nas.recipe import load_recipe
+        from nas.search_folder import fresh_folder
 
         given = {
             "searcher": searcher,
@@ -90,7 +94,7 @@ def search(
         resolved = override(load_recipe(recipe), given, settings or (), f"recipe {recipe}")
         if max_latency_ms is not None:
             resolved = with_constraint(resolved, "latency_ms", max_latency_ms)
-        folder = out or _fresh(recipe)
+        folder = out or fresh_folder(recipe.rpartition(":")[2])
         return _run(resolved, folder, engine, workers, ray_address, json_output, resume=False, warm=False)
 
     answer(json_output, work)
@@ -142,10 +146,10 @@ def _run(
     from nas.result import front_facts
 
     again = f"vidseg-nas resume {shlex.quote(str(folder))}" + _engine_words(engine, workers, ray_address)
-    progress(f"searching in {folder}")
     console = Console(stderr=True, force_terminal=False if json_output else None)
+    title = f"searching in {folder}: {recipe.searcher} on {recipe.data}, {recipe.trials} trials (engine {engine})"
     try:
-        with terminated_like_interrupted(), LiveView(recipe, console) as view:
+        with terminated_like_interrupted(), LiveView(recipe, console, title) as view:
             result = api.search(
                 recipe,
                 out=folder,
@@ -192,14 +196,3 @@ def _engine_words(engine: str, workers: int | None, ray_address: str | None) -> 
     words = "" if engine == "inline" else f" --engine {shlex.quote(engine)}"
     words += "" if workers is None else f" --workers {workers}"
     return words + ("" if ray_address is None else f" --ray-address {shlex.quote(ray_address)}")
-
-
-def _fresh(recipe: str) -> Path:
-    """runs/NAME, or runs/NAME-2, -3 ... where that is taken."""
-    name = recipe.rpartition(":")[2]
-    number = 1
-    while True:
-        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        if not folder.exists():
-            return folder
-        number += 1

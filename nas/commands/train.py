@@ -1,5 +1,6 @@
 """`vidseg-nas train`: one network, trained into a model folder. Knows nothing of how training works."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +51,8 @@ def train(
         )
         facts = {"model": str(out), "key": trained.key, "split": trained.split, "metrics": dict(trained.metrics)}
         lines = [f"{name}: {value:.4g}" for name, value in sorted(trained.metrics.items())]
-        return Answer(facts, (*lines, f"written: {out}", f"next: vidseg-nas export {out}"))
+        following = (["evaluate", str(out), "--data", data, "--split", "val"], ["export", str(out)])
+        go_on = [shlex.join(["vidseg-nas", *words]) for words in following]
+        return Answer(facts, (*lines, f"written: {out}", "go on with:", *go_on))
 
     answer(json_output, work)

@@ -10,6 +10,7 @@ from nas.objectives import Objective
 from nas.trial import Proposal
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decoded, Genotype, SearchSpace, replay, sample
+from search_spaces.likeness import most_like
 
 Scalar = str | int | float | bool
 
@@ -33,10 +34,10 @@ class Setup:
 class Start:
     """The starting points that are still to be proposed, in the order given.
 
-    A genotype must be of the space. An architecture (a preset, the user's own network) may lie outside the
-    space: it is proposed with an empty genotype, which is the rule by which searchers know it. It becomes a
-    trial like any other, and is never a parent and never a lesson, for it has no answers to change or to
-    learn from.
+    A genotype must be of the space. An architecture (a preset, the user's own network) that lies in the space
+    gets its genotype. One outside is proposed with an empty genotype, which is the rule by which searchers know
+    it: a trial like any other, but never a parent and never a lesson, for it has no answers to change or to
+    learn from. Its nearest relative in the space comes right after it, so that the search goes on from there.
     """
 
     def __init__(self, space: SearchSpace, points: Sequence[Genotype | Architecture]) -> None:
@@ -44,7 +45,7 @@ class Start:
         self._left: deque[Proposal] = deque()
         for point in points:
             if isinstance(point, Architecture):
-                self._left.append(Proposal({}, point))
+                self._left.extend(_of_architecture(space, point))
             else:
                 self._left.append(Proposal(dict(point), replay(space, point)))
 
@@ -55,6 +56,14 @@ class Start:
             if proposal.architecture.key not in seen:
                 return proposal
         return None
+
+
+def _of_architecture(space: SearchSpace, architecture: Architecture) -> Iterator[Proposal]:
+    nearest = most_like(space, architecture)
+    if nearest.architecture.key != architecture.key:
+        yield Proposal({}, architecture)
+    if type(nearest.architecture.network) is type(architecture.network):
+        yield Proposal(nearest.genotype, nearest.architecture)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def test_target_text_round_trips(text: str, full: str) -> None:
         ("onnxruntime@", "is allowed"),
         ("onnxruntime@../x", "is allowed"),
         ("onnxruntime:f32:1:2@thiscpu", "is allowed"),
-        ("tvm@thiscpu", "runtime 'tvm' given; allowed: onnxruntime, torch"),
+        ("tvm@thiscpu", "runtime 'tvm' given; allowed: onnxruntime, openvino, torch"),
         ("onnxruntime:f64@thiscpu", "precision 'f64' given; onnxruntime allows: f32"),
         ("onnxruntime:f32:0@thiscpu", r"threads '0' given; 1\.\.256 allowed"),
         ("onnxruntime:f32:999@thiscpu", "threads '999' given"),
@@ -51,7 +51,7 @@ def test_fingerprint_names_the_machine_and_the_runtime() -> None:
 
 
 def test_fingerprint_of_an_unknown_runtime_says_which_exist() -> None:
-    with pytest.raises(InputError, match="allowed: onnxruntime, torch"):
+    with pytest.raises(InputError, match="allowed: onnxruntime, openvino, torch"):
         fingerprint("tvm")
 
 

@@ -166,3 +166,21 @@ def test_without_matplotlib_the_table_still_comes(subprocess_run: object, search
     assert ran.facts["report"] is None
     assert "pip install 'vidseg-nas[report]'" in str(ran.facts["reason"])
     assert not (search_dir / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("search", "quickstart", "--trials", "x"), "--trials"),
+        (("search", "--no-such"), "--no-such"),
+        (("nothing",), "nothing"),
+        (("train", "preset:plain_small"), "--data"),
+    ],
+)
+def test_wrong_usage_is_one_json_object_too(cli: object, arguments: tuple[str, ...], said: str) -> None:
+    ran = cli(*arguments, "--json")
+    assert ran.status == 2
+    assert said in ran.facts["error"]
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert cli(*arguments).out == ""

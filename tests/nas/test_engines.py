@@ -1,6 +1,7 @@
 """Engines: the same journal on each; a worker that dies takes one job with it."""
 
 import importlib.util
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -196,6 +197,13 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_idle_workers_end_in_order() -> None:
+    with make_engine("process", 1) as pool:
+        pool.submit(os.getpid).result(60)
+        (worker,) = multiprocessing.active_children()
+    assert worker.exitcode == 0, "killed, it would leave semaphores behind, and Python says so at length"
 
 
 @pytest.mark.parametrize(

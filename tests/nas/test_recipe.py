@@ -1,5 +1,6 @@
 """Recipes: where they come from, and the options of the command line over them."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_a_recipe_from_a_file(tmp_path: Path) -> None:
         load_recipe(f"{path}:large")
     with pytest.raises(InputError, match="returned int, a Recipe is needed"):
         load_recipe(f"{path}:wrong")
+
+
+def test_recipes_that_are_no_python_or_name_unknown_fields(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("x = 1\ndef f(:\n")
+    with pytest.raises(InputError, match=r"broken\.py line 2: invalid syntax"):
+        load_recipe(f"{tmp_path}/broken.py:f")
+    (tmp_path / "more.py").write_text("from nas.recipe import Recipe\ndef f(): return Recipe(bogus=1)\n")
+    with pytest.raises(InputError, match=r"more\.py:f.*unexpected keyword argument 'bogus'"):
+        load_recipe(f"{tmp_path}/more.py:f")
+
+
+def test_recipe_modules_of_the_current_folder_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "module_of_this_test.py").write_text(
+        "from nas.recipe import Recipe\ndef f(): return Recipe(trials=3)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [entry for entry in sys.path if entry])
+    assert load_recipe("module_of_this_test:f").trials == 3
 
 
 @pytest.mark.parametrize(

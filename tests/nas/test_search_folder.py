@@ -140,6 +140,8 @@ def test_a_bad_recipe_leaves_no_folder(tmp_path: Path) -> None:
         "'x' given; allowed: random": replace(TOY, searcher="x"),
         "objectives: 'x' given": replace(TOY, objectives=("x",)),
         "constraints: 'x' given": replace(TOY, constraints={"x": 1.0}),
+        "constraints: 'miou' given; allowed": replace(TOY, constraints={"miou": 1.0}),
+        "constraints.latency_ms: -3 given": replace(TOY, constraints={"latency_ms": -3.0}),
         "preset 'x' is unknown": replace(TOY, start=("preset:x",)),
         "data 'x' is unknown": replace(TOY, space="video_cells", data="x"),
     }
@@ -163,3 +165,41 @@ def test_an_empty_journal_is_a_search_that_has_just_begun(finished: Path, tmp_pa
     with Journal(folder / "journal.jsonl"):
         pass
     assert load(folder).trials == ()
+
+
+def test_workers_with_another_working_folder_find_data_and_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evaluators.latency import LatencyEvaluator
+    from evaluators.segmentation import SegmentationEvaluator
+    from nas.compose import make_parts
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    stages = make_parts(Recipe(data="moving_shapes"), Path("runs/x")).stages
+    folders = [s.evaluator.folder for s in stages if isinstance(s.evaluator, SegmentationEvaluator | LatencyEvaluator)]
+    assert [str(folder) for folder in folders] == [f"{tmp_path}/runs/x/exports", f"{tmp_path}/runs/x"]
+
+
+def test_absolute_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evaluators.datasets.registry import absolute_spec
+
+    monkeypatch.chdir(tmp_path)
+    assert absolute_spec("folder:videos") == f"folder:{tmp_path}/videos"
+    assert absolute_spec("moving_shapes") == "moving_shapes"
+
+
+def test_a_search_from_python_needs_a_recipe_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = api.search(TOY), api.search(TOY)
+    assert [str(found.folder) for found in (first, second)] == ["runs/search", "runs/search-2"]
+    assert load("runs/search").trials == first.trials
+    with pytest.raises(InputError, match="no folder given"):
+        api.search(TOY, resume=True)
+
+
+def test_a_recipe_made_in_python_is_looked_at(tmp_path: Path) -> None:
+    for wrong, said in ((Recipe(trials="x"), "trials: given 'x'"), (Recipe(epochs=0), "epochs: given 0")):  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=said):
+            api.search(wrong, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -147,6 +147,15 @@ class TestSearcher:
         assert asked[0].genotype == inside
         assert asked[1] == Proposal({}, foreign)
         assert all(replay(ToySpace(), proposal.genotype) == proposal.architecture for proposal in asked[2:])
+        relative = dict(asked[2].architecture.network.values)  # type: ignore[union-attr]
+        assert relative["depth"] == 1, "right after it, its relative in the space"
+
+    def test_start_architecture_of_the_space_gets_its_genotype(self, name: str) -> None:
+        point = sample(ToySpace(), random.Random(5))
+        asked = run(made(name, start=(point.architecture,)), 3)
+        assert asked[0].architecture == point.architecture
+        assert asked[0].genotype == point.genotype
+        assert asked[1].architecture != point.architecture
 
     def test_start_genotype_of_another_space_is_refused(self, name: str) -> None:
         with pytest.raises(InputError, match="decision 'depth' is missing"):
@@ -166,6 +175,16 @@ class TestSearcher:
     def test_unknown_option_is_refused_with_what_is_allowed(self, name: str) -> None:
         with pytest.raises(InputError, match=f"'nosuch' given for searcher '{name}'; allowed: "):
             made(name, options={"nosuch": 1})
+
+
+def test_children_of_evolution_come_from_a_start_architecture() -> None:
+    points = [sample(ToySpace(), random.Random(seed)) for seed in range(50)]
+    good = max(points, key=lambda point: toy_metrics(point.architecture)["miou"])
+    options = {"population": 2, "sample": 2}
+    searcher = made("evolution", objectives=("miou",), start=(good.architecture,), options=options)
+    first, _, child = run(searcher, 3)
+    both = [name for name in first.genotype if name in child.genotype]
+    assert sum(first.genotype[name] != child.genotype[name] for name in both) <= 1
 
 
 def _forbidden(*_: object) -> None:

@@ -87,6 +87,11 @@ def test_what_violates_the_bounds_is_refused_by_name(path: list[str | int], valu
         Architecture.from_json(_edited(path, value), "given.json")
 
 
+def test_a_network_without_its_kind_is_told_what_is_missing() -> None:
+    with pytest.raises(InputError, match=r"field network: given .*; its member 'kind' is missing"):
+        Architecture.from_json('{"network": {}}', "given.json")
+
+
 @pytest.mark.parametrize("text", ["", "{", "null", "[1]", "[" * 100_000, '{"schema": ' + "9" * 5000 + "}", "\x00"])
 def test_malformed_documents_are_refused_naming_the_source(text: str) -> None:
     with pytest.raises(InputError, match=r"^given.json: "):

@@ -1,0 +1,132 @@
+"""OpenVINO on the CPU, from an exported file. Knows nothing of torch, of architectures or of the protocol.
+
+float32 is asked for by name: on processors with bfloat16 units OpenVINO computes in that precision by default.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from openvino import properties
+
+from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
+
+_FRAME, _LOGITS, _STATE, _NEXT = "frame", "logits", "state_", "next_state_"
+
+
+class OpenVinoStep:
+    """An infer request with its carried state."""
+
+    num_phases = 1
+
+    def __init__(self, compiled: Any) -> None:
+        inputs = {port.any_name: _static_shape(port) for port in compiled.inputs}
+        outputs = {port.any_name: _static_shape(port) for port in compiled.outputs}
+        states = sorted((n for n in inputs if n.startswith(_STATE)), key=lambda n: int(n[len(_STATE) :]))
+        following = [f"{_NEXT}{name[len(_STATE) :]}" for name in states]
+        if set(inputs) != {_FRAME, *states} or set(outputs) != {_LOGITS, *following}:
+            raise ValueError(
+                f"inputs {sorted(inputs)} and outputs {sorted(outputs)} given; a streaming step has "
+                f"{_FRAME}, {_STATE}0..n and {_LOGITS}, {_NEXT}0..n"
+            )
+        self.frame_shape_BCHW = inputs[_FRAME]
+        self._request = compiled.create_infer_request()
+        self._names = tuple(zip(states, following, strict=True))
+        self._state = {name: np.zeros(inputs[name], np.float32) for name in states}
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state carried from one frame to the next."""
+        return sum(state.nbytes for state in self._state.values())
+
+    def reset(self) -> None:
+        """State back to zero."""
+        for state in self._state.values():
+            state.fill(0.0)
+
+    def step(self, frame_BCHW: FloatArray) -> FloatArray:
+        """One frame; the logits_BKHW are overwritten by the next.
+
+        Raises:
+            ValueError: the frame's shape or type is not what the graph takes.
+        """
+        if frame_BCHW.shape != self.frame_shape_BCHW or frame_BCHW.dtype != np.float32:
+            raise ValueError(
+                f"frame {frame_BCHW.dtype} {frame_BCHW.shape} given, float32 {self.frame_shape_BCHW} needed"
+            )
+        self._request.infer({_FRAME: np.ascontiguousarray(frame_BCHW), **self._state}, share_inputs=True)
+        for name, following in self._names:
+            # Copied: the request's own buffer is written again while the next frame reads its state.
+            self._state[name][...] = self._request.get_tensor(following).data
+        logits_BKHW: FloatArray = self._request.get_tensor(_LOGITS).data
+        return logits_BKHW
+
+    def synchronize(self) -> None:
+        """Nothing to wait for on a CPU."""
+
+
+class OpenVinoRuntime:
+    """One stream of `threads` threads, tuned for latency, in float32."""
+
+    def version(self) -> str:
+        """The package's version."""
+        return str(ov.__version__)
+
+    def options(self, precision: str, threads: int) -> dict[str, str]:
+        """What `compiled` sets."""
+        return {
+            "device": "CPU",
+            "precision": precision,
+            "inference_num_threads": str(threads),
+            "num_streams": "1",
+            "performance_hint": "latency",
+        }
+
+    def load(self, candidate: Candidate, precision: str, threads: int) -> StreamingStep:
+        """Load `candidate.onnx_path`.
+
+        Raises:
+            ValueError: no file is given, it is not a streaming step, or it has another size.
+        """
+        if precision != "f32":
+            raise ValueError(f"precision {precision!r} given, f32 allowed")
+        if candidate.onnx_path is None:
+            raise ValueError("onnx_path: none given, an exported network is needed")
+        step = OpenVinoStep(compiled(Path(candidate.onnx_path), threads))
+        if step.frame_shape_BCHW[2:] != candidate.size_hw:
+            raise ValueError(f"size {candidate.size_hw} asked, the file takes {step.frame_shape_BCHW[2:]}")
+        return step
+
+    def load_anchor(self, path: Path | None, threads: int) -> StreamingStep:
+        """The anchor network's file."""
+        if path is None:
+            raise ValueError("the anchor network's file is missing")
+        return OpenVinoStep(compiled(path, threads))
+
+
+def compiled(path: Path, threads: int) -> Any:
+    """The file compiled for the CPU."""
+    core = ov.Core()
+    # From bytes: a file cannot then refer to other files beside it.
+    return core.compile_model(
+        core.read_model(path.read_bytes()),
+        "CPU",
+        {
+            properties.hint.inference_precision: ov.Type.f32,
+            properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+            properties.inference_num_threads: threads,
+            properties.num_streams: 1,
+        },
+    )
+
+
+def _static_shape(port: Any) -> tuple[int, ...]:
+    if port.element_type != ov.Type.f32 or port.partial_shape.is_dynamic:
+        raise ValueError(
+            f"{port.any_name} is {port.element_type} {port.partial_shape}; float32 of a fixed shape needed"
+        )
+    return tuple(int(side) for side in port.shape)
+
+
+RUNTIME = OpenVinoRuntime()

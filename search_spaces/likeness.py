@@ -1,0 +1,78 @@
+"""The point of a space that is most like a given architecture. Knows nothing of searchers, nor of any one space.
+
+Coordinate descent over the answers, by what the canonical JSON says: deterministic, for every space. A point of
+the space is found exactly; a foreign architecture gets a relative that a search can go on from.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from search_spaces.architecture import Architecture
+from search_spaces.decisions import Decoded, Genotype, SearchSpace, decode
+
+_SWEEPS = 8
+"""Passes over all questions at most; two or three are enough in practice."""
+
+Leaf = str | int | float | bool | None
+
+
+def most_like(space: SearchSpace, architecture: Architecture) -> Decoded:
+    """The point of `space` nearest to `architecture`; its key is the architecture's if that lies in the space."""
+    wanted = _leaves_of(architecture)
+    best = _answered(space, {})
+    distance = _distance(wanted, best)
+    for _ in range(_SWEEPS):
+        before = distance
+        for name in best.num_options:
+            # A question that an answer given in this sweep has taken away offers nothing.
+            for index in range(best.num_options.get(name, 0)):
+                point = _answered(space, {**best.genotype, name: index})
+                found = _distance(wanted, point)
+                if found < distance:
+                    best, distance = point, found
+        if distance == 0.0 or distance == before:
+            break
+    return best
+
+
+def _answered(space: SearchSpace, answers: Genotype) -> Decoded:
+    """`answers` where they are options, else the first one."""
+    return decode(space, lambda name, num_options: answers[name] if answers.get(name, num_options) < num_options else 0)
+
+
+def _distance(wanted: Mapping[str, Leaf], point: Decoded) -> float:
+    """Sum over the leaves of both: 0 where equal, 1 where different, for numbers up to 1 by their ratio."""
+    given = _leaves_of(point.architecture)
+    return math.fsum(_difference(wanted.get(path), given.get(path)) for path in wanted.keys() | given.keys())
+
+
+def _difference(one: Leaf, other: Leaf) -> float:
+    if one == other:
+        return 0.0
+    numbers = [value for value in (one, other) if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < 2 or min(numbers) <= 0:
+        return 1.0
+    return min(1.0, abs(math.log2(numbers[0] / numbers[1])) / 2.0)
+
+
+def _leaves_of(architecture: Architecture) -> Mapping[str, Leaf]:
+    return dict(_walk("", json.loads(architecture.to_json())))
+
+
+def _walk(path: str, value: object) -> Iterator[tuple[str, Leaf]]:
+    if isinstance(value, dict | list):
+        for name, member in _members(value):
+            yield from _walk(f"{path}.{name}", member)
+    else:
+        assert value is None or isinstance(value, str | int | float | bool)
+        yield path, value
+
+
+def _members(value: "dict[str, object] | list[object]") -> Iterable[tuple[object, object]]:
+    """By name where there are names: a list of (name, value) pairs is a table."""
+    if isinstance(value, dict):
+        return value.items()
+    pairs = [(item[0], item[1]) for item in value if isinstance(item, list) and len(item) == 2]
+    named = len(pairs) == len(value) and all(isinstance(name, str) for name, _ in pairs)
+    return pairs if named else enumerate(value)
