@@ -60,8 +60,8 @@ class ModelConfig:
 
     __pydantic_config__: ClassVar = STRICT
     architecture: Architecture
-    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=255)]
-    palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Field(min_length=1, max_length=255)]
+    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=255)]
+    palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Field(min_length=2, max_length=255)]
     size: tuple[Side, Side]
     schedule: Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], Field(min_length=1, max_length=8)]
     dataset: DatasetFacts

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from latency_tables.runtimes.registry import RUNTIMES
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"nas", "search_spaces", "evaluators", "latency_tables"}
 EXTRAS = ("ray", "optuna", "scipy", "onnx", "onnxruntime", "onnxscript", "openvino", "av", "cv2", "matplotlib")
-RUNTIMES_OF_EXTRAS = ("latency_tables.runtimes.onnxruntime",)
+RUNTIMES_OF_EXTRAS = tuple(info.module for info in RUNTIMES.values() if info.extra)
 """Loaded by their registry alone, which says what to install."""
 
 

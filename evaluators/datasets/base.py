@@ -12,6 +12,9 @@ from torch import Tensor
 IGNORE = 255
 """Label of pixels that are not scored, whatever the dataset's own file format uses."""
 
+BYTES_PER_PIXEL = 9
+"""Of a video with motion: 3 frame, 1 label, 4 flow, 1 visibility."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Video:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluators.datasets.base import Video
+from evaluators.datasets.base import BYTES_PER_PIXEL, Video
 from evaluators.datasets.pseudo_video import PseudoOptions, Stills, collect_stills, pseudo_clip
 from search_spaces.errors import InputError
 
@@ -23,7 +23,6 @@ MAX_POOL_BYTES = 2 * 2**30
 KEPT_SELECT_BYTES = 512 * 2**20
 """Selection clips up to this are kept, larger sets are rendered again at every pass."""
 
-BYTES_PER_PIXEL = 9  # 3 frame, 1 label, 4 flow, 1 visibility
 SELECT = PseudoOptions(last_upright=True)
 
 

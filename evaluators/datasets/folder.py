@@ -94,7 +94,7 @@ def open_folder(root: Path, size_hw: tuple[int, int] | None) -> Folder:
             _list_sequence(root, split, name, document.fps, strips, faults)
     train = [strip for strip in strips if strip.split == "train"]
     size_hw = size_hw or first_size(train)
-    if size_hw is None:
+    if size_hw is None or not train:
         raise InputError(f"{root / DOCUMENT}: no image of split train can be read")
     slow = document.fps is not None and document.fps < SPARSE_BELOW_FPS
     info = DatasetInfo(

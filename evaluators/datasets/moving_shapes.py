@@ -12,9 +12,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from evaluators.datasets.base import CheckReport, DatasetInfo, Video
+from evaluators.datasets.base import BYTES_PER_PIXEL, CheckReport, DatasetInfo, Video
 from evaluators.datasets.checking import check_videos
 from evaluators.datasets.scenes import CLASSES, scene
+from evaluators.datasets.strips import MAX_SPLIT_BYTES
 from search_spaces.errors import InputError
 
 NAME = "moving_shapes"
@@ -55,9 +56,16 @@ class MovingShapes:
         )
 
     def videos(self, split: str) -> Sequence[Video]:
-        """Render a split, once a process. Raises InputError for an unknown one."""
+        """Render a split, once a process. Raises InputError for an unknown one or more than MAX_SPLIT_BYTES."""
         if split not in SPLITS:
             raise InputError(f"{NAME}: split {split!r} is unknown; allowed: {', '.join(SPLITS)}")
+        height, width = self.size_hw
+        needed = SPLITS[split] * NUM_FRAMES * height * width * BYTES_PER_PIXEL
+        if needed > MAX_SPLIT_BYTES:
+            raise InputError(
+                f"{NAME}: split {split} takes {needed / 2**30:.1f} GiB at {height}x{width}, at most "
+                f"{MAX_SPLIT_BYTES / 2**30:.1f} GiB are allowed; give a smaller size"
+            )
         return _rendered(split, self.size_hw)
 
     def check(self) -> CheckReport:

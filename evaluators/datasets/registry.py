@@ -38,11 +38,15 @@ def open_dataset(spec: str, size_hw: tuple[int, int] | None = None) -> VideoData
         raise InputError(f"data {spec!r} given; it is written {form}")
     if size_hw is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in size_hw):
         raise InputError(f"data {spec!r}: size {size_hw} given, sides of {MIN_SIDE}..{MAX_SIDE} pixels allowed")
-    if name == "camvid":
-        return open_camvid(Path(path).expanduser(), size_hw)
-    if name == "folder":
-        return open_folder(Path(path).expanduser(), size_hw)
-    return MovingShapes(size_hw or DEFAULT_HW)
+    if name == "moving_shapes":
+        return MovingShapes(size_hw or DEFAULT_HW)
+    opened = (open_camvid if name == "camvid" else open_folder)(Path(path).expanduser(), size_hw)
+    height, width = opened.info.size_hw
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"data {spec!r}: frames of {height}x{width} pixels given, sides of at least {MIN_SIDE} allowed; give a size"
+        )
+    return opened
 
 
 def absolute_spec(spec: str) -> str:

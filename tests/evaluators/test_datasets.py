@@ -7,7 +7,7 @@ from evaluators.datasets import moving_shapes
 from evaluators.datasets.base import IGNORE
 from evaluators.datasets.registry import DATASETS, open_dataset
 from search_spaces.errors import InputError
-from tests.evaluators.dataset_makers import make_camvid, make_folder
+from tests.evaluators.dataset_makers import make_camvid, make_folder, write_pair
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
@@ -98,7 +98,30 @@ def test_registry_refuses():
         open_dataset("moving_shapes", (8, 8))
 
 
+def test_frames_too_small_for_any_network_are_refused_unless_a_size_is_given(tmp_path):
+    for t in range(4):
+        write_pair(tmp_path / "a" / "input" / f"{t}.png", tmp_path / "a" / "label" / f"{t}.png", size_hw=(24, 40))
+    (tmp_path / "dataset.json").write_text('{"classes": ["x", "y"], "splits": {"train": ["a"]}}')
+    with pytest.raises(InputError, match="frames of 24x40 pixels given, sides of at least 32 allowed; give a size"):
+        open_dataset(f"folder:{tmp_path}")
+    assert open_dataset(f"folder:{tmp_path}", (32, 48)).info.size_hw == (32, 48)
+
+
+@pytest.mark.parametrize("size_hw", [None, (32, 48)])
+def test_a_train_split_without_an_image_is_refused(tmp_path, size_hw):
+    root = make_folder(tmp_path)
+    for name in ("a", "b", "small"):
+        for path in (root / name / "input").iterdir():
+            path.unlink()
+    with pytest.raises(InputError, match=r"dataset.json: no image of split train can be read"):
+        open_dataset(f"folder:{root}", size_hw)
+
+
 class TestMovingShapes:
+    def test_a_size_that_would_fill_the_memory_is_refused(self):
+        with pytest.raises(InputError, match=r"split train takes 7\.6 GiB at 1024x1024, at most 4\.0 GiB are allowed"):
+            open_dataset("moving_shapes", (1024, 1024)).videos("train")
+
     def test_bytes_are_pinned(self):
         assert moving_shapes.content_sha256() == moving_shapes.CONTENT_SHA256
 

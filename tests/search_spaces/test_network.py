@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -212,3 +213,33 @@ def test_a_state_of_another_network_is_refused() -> None:
     model = _built(_network())
     with pytest.raises(ValueError, match=r"state has 1 tensors; this network carries 0"):
         model.step(torch.rand(1, 3, 32, 32), (torch.zeros(1),))
+
+
+@pytest.mark.parametrize("kind", sorted(CELLS))
+def test_every_cell_learns_under_mixed_precision(kind: str) -> None:
+    """As on CUDA: features in bfloat16 meet a state that begins in float32."""
+    model = build(_network(temporal=(TemporalSite("decoder", CELLS[kind].spec()),)), 5).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(_clip(3, 37, 51))
+        loss = logits.float().square().mean()
+    assert logits.shape == (2, 3, 5, 37, 51)
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("site", SITES, ids=lambda s: f"{s.cell.kind}-{s.placement}-{s.fusion}")
+@pytest.mark.parametrize("scale", ["1", "3/4", "1/2"])
+@pytest.mark.parametrize("size_hw", [(32, 32), (33, 95)])
+def test_the_state_promised_is_the_state_returned(
+    site: TemporalSite, scale: Literal["1", "3/4", "1/2"], size_hw: tuple[int, int]
+) -> None:
+    """Features are ceil(size / stride) of the scaled frame, down to the smallest frame; nothing is computed here."""
+    for decoder in (DecoderSpec("bilinear", 16), DecoderSpec("skip_add", 16)):
+        with torch.device("meta"):
+            model = build(_network(temporal=(site,), input_scale=scale, decoder=decoder), 5).eval()
+            state = model.initial_state(1, *size_hw)
+            logits, following = model.step(torch.empty(1, 3, *size_hw), state)
+        assert logits.shape == (1, 5, *size_hw)
+        assert [tensor.shape for tensor in following] == [tensor.shape for tensor in state]
