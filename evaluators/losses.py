@@ -41,6 +41,8 @@ def cross_entropy(logits_NKHW: Tensor, labels_NHW: Tensor, weights_K: Tensor | N
     (Shrivastava et al. 2016, arXiv:1604.03540, the per-pixel form used for segmentation).
     """
     target = labels_NHW.long()
+    if not (target != IGNORE).any():
+        return logits_NKHW.sum() * 0.0  # a crop without any label teaches nothing; the mean over none is no number
     if not ohem:
         return F.cross_entropy(logits_NKHW, target, weights_K, ignore_index=IGNORE)
     loss = F.cross_entropy(logits_NKHW, target, weights_K, ignore_index=IGNORE, reduction="none").flatten()

@@ -58,13 +58,13 @@ def train_network(
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     device = _device(options)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(architecture, data.num_classes)
     if init is not None:
         model.load_state_dict(init)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Loop(model, architecture, data, options, epochs, seed, device).run(on_epoch)
+    return _Loop(model, architecture, data.to(device), options, epochs, seed, device).run(on_epoch)
 
 
 class _Loop:

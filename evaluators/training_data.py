@@ -4,7 +4,7 @@ Legend: N items, T frames, H/W pixels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -25,6 +25,24 @@ class TrainingData:
     clips: ClipPool
     frames_per_epoch: int
     num_classes: int
+
+    def to(self, device: torch.device) -> "TrainingData":
+        """The same data where training runs: a GPU crops and flips its own uint8 pools."""
+        return (
+            self
+            if device.type == "cpu"
+            else replace(self, stills=_moved(self.stills, device), clips=_moved(self.clips, device))
+        )
+
+
+def _moved(pool: ClipPool, device: torch.device) -> ClipPool:
+    flow, visible = pool.flow_NT2HW, pool.visible_NTHW
+    return ClipPool(
+        pool.frames_NTCHW.to(device),
+        pool.labels_NTHW.to(device),
+        None if flow is None else flow.to(device),
+        None if visible is None else visible.to(device),
+    )
 
 
 def still_pool(videos: Sequence[Video]) -> ClipPool:

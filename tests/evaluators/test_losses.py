@@ -22,6 +22,16 @@ def test_cross_entropy_ignores_unlabelled_pixels() -> None:
     assert cross_entropy(logits, labels, None, False).item() == pytest.approx(math.log(1 + math.exp(-2.0)))
 
 
+@pytest.mark.parametrize("ohem", [False, True])
+def test_a_batch_without_any_label_costs_nothing_and_moves_nothing(ohem: bool) -> None:
+    logits = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = cross_entropy(logits, torch.full((1, 4, 4), IGNORE, dtype=torch.uint8), None, ohem)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 def test_ohem_keeps_the_hardest() -> None:
     logits = torch.zeros(1, 2, 1, 32)
     logits[0, 0, 0, :31] = 10.0  # easy and right; the last pixel is undecided
