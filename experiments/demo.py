@@ -41,7 +41,7 @@ def main() -> None:
     run("search", "quickstart", "--out", str(out))
     number = winner(out)
     model = out / "model"
-    run("train", f"{out}#{number}", "--data", "moving_shapes", "--epochs", "8", "--out", str(model))
+    run("train", f"{out}#{number}", "--data", "moving_shapes", "--epochs", "6", "--out", str(model))
     run("evaluate", str(model), "--data", "moving_shapes", "--split", "val")
     run("export", str(model))
     frames = out / "frames"
