@@ -69,7 +69,7 @@ def checkpoint_name(identity: str) -> str:
     return f"checkpoints/{identity}.safetensors"
 
 
-def facts(trained: TrainResult) -> Mapping[str, float]:
+def facts(trained: TrainResult[VideoSegmenter]) -> Mapping[str, float]:
     """What training itself reports, under the metric vocabulary."""
     return {"train_loss": trained.train_loss, "frames_seen": float(trained.frames_seen)}
 

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from evaluators.batches import Batch, batches
@@ -24,11 +25,14 @@ class DivergedError(RuntimeError):
     """Training produced a loss that is no finite number: the trial's failure, never an accuracy of zero."""
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class TrainResult:
+class TrainResult(Generic[M]):
     """The averaged network in eval mode, the mean loss of the last epoch and the frames seen."""
 
-    model: VideoSegmenter
+    model: M
     train_loss: float
     frames_seen: int
 
@@ -45,7 +49,7 @@ def train_network(
     seed: int,
     init: Mapping[str, Tensor] | None = None,
     on_epoch: OnEpoch | None = None,
-) -> TrainResult:
+) -> TrainResult[VideoSegmenter]:
     """Train from scratch, or from the weights `init`; deterministic under `seed` for a number of threads.
 
     The schedule warms up, stays, and decays to zero (Zhai et al. 2022, arXiv:2106.04560; Hu et al. 2024,
@@ -55,27 +59,46 @@ def train_network(
     Raises:
         DivergedError: the loss is not finite.
     """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    device = _device(options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(architecture, data.num_classes)
     if init is not None:
         model.load_state_dict(init)
+    weight = architecture.training.temporal_weight
+    return train_model(model, data, options, temporal_weight=weight, epochs=epochs, seed=seed, on_epoch=on_epoch)
+
+
+def train_model(
+    model: M,
+    data: TrainingData,
+    options: TrainOptions,
+    *,
+    temporal_weight: float,
+    epochs: int,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> TrainResult[M]:
+    """As `train_network`, from the weights `model` has. It maps clip_BTCHW to logits_BTKHW.
+
+    `temporal_weight` counts where the options name none. Raises DivergedError.
+    """
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    device = _device(options)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Loop(model, architecture, data.to(device), options, epochs, seed, device).run(on_epoch)
+    weight = temporal_weight if options.temporal_weight is None else options.temporal_weight
+    return _Loop(model, data.to(device), options, weight, epochs, seed, device).run(on_epoch)
 
 
-class _Loop:
+class _Loop(Generic[M]):
     """The state of one training: optimizer, schedule, average."""
 
     def __init__(
         self,
-        model: VideoSegmenter,
-        architecture: Architecture,
+        model: M,
         data: TrainingData,
         options: TrainOptions,
+        temporal_weight: float,
         epochs: int,
         seed: int,
         device: torch.device,
@@ -83,8 +106,7 @@ class _Loop:
         self.model, self.data, self.options, self.device = model.train(), data, options, device
         self.epochs = epochs
         self.generator = torch.Generator().manual_seed(seed)
-        weight = options.temporal_weight
-        self.temporal_weight = architecture.training.temporal_weight if weight is None else weight
+        self.temporal_weight = temporal_weight
         self.steps_per_epoch = max(1, math.ceil(data.frames_per_epoch / options.batch_frames))
         self.total = self.steps_per_epoch * epochs
         self.optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate, fused=True)
@@ -103,7 +125,7 @@ class _Loop:
         decay = max(1.0, self.options.decay_share * self.total)
         return min(1.0, (step + 1) / warmup, max(0.0, (self.total - step) / decay))
 
-    def run(self, on_epoch: OnEpoch | None) -> TrainResult:
+    def run(self, on_epoch: OnEpoch | None) -> TrainResult[M]:
         """All epochs; the loss is read back once an epoch, so that a GPU is never waited for inside one."""
         num_stills = round(self.options.stills_share * self.total) if self.options.clip_frames > 1 else 0
         motion = self.temporal_weight > 0
@@ -123,8 +145,7 @@ class _Loop:
                     losses.clear()
                     self._report(step // self.steps_per_epoch, mean_loss, on_epoch)
         model = self.average.module.eval()
-        assert isinstance(model, VideoSegmenter)
-        return TrainResult(model, mean_loss, self.frames_seen)
+        return TrainResult(cast("M", model), mean_loss, self.frames_seen)
 
     def _report(self, epoch: int, loss: float, on_epoch: OnEpoch | None) -> None:
         if not math.isfinite(loss):
@@ -160,7 +181,7 @@ class _Loop:
         return loss + self.temporal_weight * temporal_consistency(logits_BTKHW, flow, visible, (y, x))
 
 
-def _groups(model: VideoSegmenter, weight_decay: float) -> list[dict[str, object]]:
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight decay on convolutions alone, not on biases, norms and rates."""
     decayed = [p for p in model.parameters() if p.dim() > 1 and p.shape[-1] * p.shape[0] > 1]
     kept = {id(p) for p in decayed}
