@@ -4,7 +4,7 @@ Knows nothing of searchers. Choices are shared by the layers of a stage, as in M
 arXiv:1807.11626). A question is asked only where its answer changes the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,16 @@ from search_spaces.architecture import (
     TemporalSite,
     TrainingSpec,
 )
-from search_spaces.cells.specs import CellSpec, ConvGRUSpec, ExponentialAverageSpec, TemporalShiftSpec
+from search_spaces.cells.specs import (
+    CellSpec,
+    ConvGRUSpec,
+    ExponentialAverageSpec,
+    FeedbackSpec,
+    FlowWarpedAverageSpec,
+    MinGRUSpec,
+    SimilarityGateSpec,
+    TemporalShiftSpec,
+)
 from search_spaces.decisions import Choose
 
 SCALES: tuple[Literal["1", "3/4", "1/2"], ...] = ("1", "3/4", "1/2")
@@ -44,6 +53,14 @@ FOLDS: tuple[Literal[8, 4], ...] = (8, 4)
 SKIP_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
 GATE_FACTORIZATIONS: tuple[Literal["dense", "depthwise_separable"], ...] = ("dense", "depthwise_separable")
 STAGE_WIDTHS = ((16, 24, 32), (24, 32, 48), (32, 48, 64, 96), (48, 64, 96, 128))
+PASSING: Mapping[str, CellSpec] = {
+    "exponential_average": ExponentialAverageSpec(),
+    "flow_warped_average": FlowWarpedAverageSpec(),
+    "similarity_gate": SimilarityGateSpec(),
+    "feedback": FeedbackSpec(),
+}
+"""Cells that pass the scale of a feature on, so that they may stand on class scores as well."""
+TEMPORAL_KINDS = ("none", *PASSING, "temporal_shift", "min_gru", "conv_gru")
 TEMPORAL_WEIGHTS = (0.0, 1.0, 5.0)
 """Weight of the temporal consistency loss; without it gated cells learn to ignore their state."""
 
@@ -123,18 +140,19 @@ def _decoder(choose: Choose, output_stride: int) -> DecoderSpec:
 
 
 def _temporal(choose: Choose) -> tuple[TemporalSite, ...]:
-    kind = choose("temporal.kind", ("none", "exponential_average", "temporal_shift", "conv_gru"))
+    kind = choose("temporal.kind", TEMPORAL_KINDS)
     if kind == "none":
         return ()
     places: tuple[Placement, ...] = ("bottleneck", "decoder")
-    if kind == "exponential_average":
-        # Class scores may be averaged; a gated cell's tanh would bound them.
-        return (TemporalSite(choose("temporal.placement", (*places, "logits")), ExponentialAverageSpec()),)
+    if kind in PASSING:
+        # A gated cell's tanh would bound class scores.
+        return (TemporalSite(choose("temporal.placement", (*places, "logits")), PASSING[kind]),)
     placement = choose("temporal.placement", places)
     if kind == "temporal_shift":
         return (TemporalSite(placement, TemporalShiftSpec(choose("temporal.fold", FOLDS))),)
     fusion = choose("temporal.fusion", FUSIONS)
-    return (TemporalSite(placement, _conv_gru(choose), fusion),)
+    cell = MinGRUSpec() if kind == "min_gru" else _conv_gru(choose)
+    return (TemporalSite(placement, cell, fusion),)
 
 
 def _conv_gru(choose: Choose) -> CellSpec:

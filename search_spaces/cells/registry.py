@@ -7,7 +7,20 @@ from typing import Any
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.conv_gru import ConvGRU
 from search_spaces.cells.exponential_average import ExponentialAverage
-from search_spaces.cells.specs import CellSpec, ConvGRUSpec, ExponentialAverageSpec, TemporalShiftSpec
+from search_spaces.cells.feedback import Feedback
+from search_spaces.cells.flow_warped_average import FlowWarpedAverage
+from search_spaces.cells.min_gru import MinGRU
+from search_spaces.cells.similarity_gate import SimilarityGate
+from search_spaces.cells.specs import (
+    CellSpec,
+    ConvGRUSpec,
+    ExponentialAverageSpec,
+    FeedbackSpec,
+    FlowWarpedAverageSpec,
+    MinGRUSpec,
+    SimilarityGateSpec,
+    TemporalShiftSpec,
+)
 from search_spaces.cells.temporal_shift import TemporalShift
 
 
@@ -24,6 +37,12 @@ CELLS: Mapping[str, CellEntry] = {
     "exponential_average": CellEntry(ExponentialAverageSpec, ExponentialAverage, "baseline, survey 4.3.1"),
     "temporal_shift": CellEntry(TemporalShiftSpec, TemporalShift, "Lin et al. 2019, arXiv:1811.08383"),
     "conv_gru": CellEntry(ConvGRUSpec, ConvGRU, "Ballas et al. 2016, arXiv:1511.06432; survey 4.2"),
+    "flow_warped_average": CellEntry(
+        FlowWarpedAverageSpec, FlowWarpedAverage, "Gadde et al. 2017, arXiv:1708.03088; survey 4.3.1"
+    ),
+    "min_gru": CellEntry(MinGRUSpec, MinGRU, "Feng et al. 2024, arXiv:2410.01201"),
+    "feedback": CellEntry(FeedbackSpec, Feedback, "Carreira et al. 2018, arXiv:1806.03863; survey 5.3.3"),
+    "similarity_gate": CellEntry(SimilarityGateSpec, SimilarityGate, "SSP 2025, arXiv:2503.15676"),
 }
 
 

@@ -44,4 +44,45 @@ class ConvGRUSpec:
             raise ValueError(f"factorization {self.factorization!r} given; a kernel of 1 is 'dense'")
 
 
-CellSpec = Annotated[ExponentialAverageSpec | TemporalShiftSpec | ConvGRUSpec, Field(discriminator="kind")]
+@dataclass(frozen=True, slots=True)
+class FlowWarpedAverageSpec:
+    """Exponential average along a motion that two small convolutions learn."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Literal["flow_warped_average"] = "flow_warped_average"
+
+
+@dataclass(frozen=True, slots=True)
+class MinGRUSpec:
+    """Minimal GRU: gates from the input alone, 1x1."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Literal["min_gru"] = "min_gru"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSpec:
+    """The cell's own output of the frame before is mixed into the new feature."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Literal["feedback"] = "feedback"
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityGateSpec:
+    """A gate a pixel between the old output and the new feature, from the features of both frames."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kind: Literal["similarity_gate"] = "similarity_gate"
+
+
+CellSpec = Annotated[
+    ExponentialAverageSpec
+    | TemporalShiftSpec
+    | ConvGRUSpec
+    | FlowWarpedAverageSpec
+    | MinGRUSpec
+    | FeedbackSpec
+    | SimilarityGateSpec,
+    Field(discriminator="kind"),
+]
