@@ -2,12 +2,30 @@
 
 import math
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from search_spaces.activations import activation
 
 GROUPS = 4
 """Groups of the grouped convolution; fewer where the channels do not divide."""
+
+
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride, which trains on a CPU by skipping the pixels first.
+
+    oneDNN's gradient of it writes past its workspace where the pixels are channels-last and fewer channels come
+    in than its block of 16 (uxlfoundation/oneDNN issue 6035): the process dies, or the gradient is wrong. What is
+    exported and timed is the plain convolution.
+    """
+
+    def forward(self, feature_BCHW: Tensor) -> Tensor:
+        """Feature to feature, ceil(size / stride)."""
+        if feature_BCHW.is_cpu and torch.is_grad_enabled():
+            kept = feature_BCHW[..., :: self.stride[0], :: self.stride[1]]
+            return F.conv2d(kept, self.weight, self.bias, groups=self.groups)
+        return super().forward(feature_BCHW)
 
 
 def conv_bn(
@@ -23,7 +41,8 @@ def conv_bn(
     """Convolution, batch norm, activation; padded so that the output is ceil(size / stride)."""
     kernel_hw = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding_hw = (dilation * (kernel_hw[0] - 1) // 2, dilation * (kernel_hw[1] - 1) // 2)
-    conv = nn.Conv2d(in_channels, out_channels, kernel_hw, stride, padding_hw, dilation, groups=groups, bias=False)
+    make = StridedPointwise if kernel_hw == (1, 1) and stride not in (1, (1, 1)) else nn.Conv2d
+    conv = make(in_channels, out_channels, kernel_hw, stride, padding_hw, dilation, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *activation(act))
 
 
