@@ -15,7 +15,9 @@ from experiments.designs.common import pooled, scaled
 from experiments.designs.entries import WIDTHS, Entry, design_entries, front_entries
 from experiments.designs.streaming import Streamed
 from experiments.designs.table import SCORES, markdown, summary
-from experiments.designs.timing import counts
+from experiments.designs.timing import COLUMNS, counts, time_entries
+from experiments.runs import read_rows
+from latency_tables.measurement import TimingProtocol
 from latency_tables.onnx_export import export_step
 from latency_tables.parity import verify_step
 from latency_tables.random_weights import enliven
@@ -185,6 +187,22 @@ def test_a_front_is_read_and_counted_as_its_trace_counts_it(tmp_path: Path) -> N
         assert float(found["macs_m"]) == pytest.approx(num_macs(architecture, (120, 160), 11) / 1e6, abs=1e-3)
         assert float(found["params_k"]) == pytest.approx(num_parameters(architecture, 11) / 1e3)
         assert entry.temporal_weight == architecture.training.temporal_weight
+
+
+@pytest.mark.slow
+def test_designs_and_a_front_are_timed_in_one_run(tmp_path: Path) -> None:
+    protocol = TimingProtocol("brief", 1, 0.01, 2, 0.01, 2, 4, 0.1, 1.0, 60.0)
+    entries = [Entry("fast_scnn", 0.25, True), Entry("front:0", architecture=PRESETS["plain_small"].architecture)]
+    assert time_entries(entries, (48, 64), 5, protocol, tmp_path / "out" / "latency.csv") == []
+    rows = read_rows(tmp_path / "out" / "latency.csv")
+    assert [(row["name"], row["width"], row["average"]) for row in rows] == [
+        ("fast_scnn", "0.25", "yes"),
+        ("front:0", "-", "-"),
+    ]
+    for row in rows:
+        assert tuple(row) == COLUMNS
+        assert float(row["latency_ms"]) > 0
+        assert row["contended"] in ("yes", "no")
 
 
 @pytest.mark.parametrize("text", ["[", '{"a": 1}', '[{"trial": 0}]', "3"])
