@@ -3,13 +3,14 @@
 Legend: B batch, T frames, H/W pixels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluators.checkpoint import load_weights, save_weights
 from evaluators.datasets.base import Video, VideoDataset
@@ -21,6 +22,7 @@ from evaluators.options import TrainOptions, identity_of
 from evaluators.scoring import ScoreReport, score_videos
 from evaluators.train import TrainResult, train_network
 from evaluators.training_data import POOL_SEED, TrainingData, training_data
+from search_spaces.cells.base import State
 from search_spaces.network import VideoSegmenter
 
 CHUNK_FRAMES = 16
@@ -31,6 +33,24 @@ CHUNK_LOGITS = 2**26
 
 SELECT_CLIP_FRAMES = 8
 """Length of the seeded clips that a sparse held-out part is scored as."""
+
+
+class StreamingModel(Protocol):
+    """What is streamed over videos: the part of a VideoSegmenter that this takes."""
+
+    num_classes: int
+
+    def initial_state(self, batch: int, height: int, width: int) -> State:
+        """Zeros for frames of this size."""
+
+    def roll(self, clip_BTCHW: Tensor, state: State) -> tuple[Tensor, State]:
+        """A clip that goes on from `state`: (logits_BTKHW, next state)."""
+
+    def eval(self) -> object:
+        """Into eval mode, in place."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """They say which device the model is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +116,10 @@ def evaluate_model(model: VideoSegmenter, dataset: VideoDataset, split: str) -> 
     return score_videos(predictor(model), dataset.videos(split), len(dataset.info.classes), last_frame_only=False)
 
 
-def predictor(model: VideoSegmenter) -> Callable[[Video], Tensor]:
+def predictor(model: StreamingModel) -> Callable[[Video], Tensor]:
     """A function from a video to its labels, uint8 THW: streamed in chunks, state reset for every video."""
     device = next(model.parameters()).device
-    model = model.eval()
+    model.eval()
 
     @torch.inference_mode()
     def predict(video: Video) -> Tensor:

@@ -136,7 +136,7 @@ def run_one(job: Training) -> list[Row]:
     cpu_s = time.process_time() - start
     predict = predictor(trained.model)
     video = score_videos(predict, select, NUM_CLASSES, last_frame_only=last).metrics
-    stills = score_videos(predict, _stills(job.data, job.size_hw), NUM_CLASSES, last_frame_only=False).metrics
+    stills = score_videos(predict, stills_of(job.data, job.size_hw), NUM_CLASSES, last_frame_only=False).metrics
     return [
         {
             "latency_ms": job.chosen.latency_ms,
@@ -153,7 +153,7 @@ def run_one(job: Training) -> list[Row]:
     ]
 
 
-def _stills(spec: str, size_hw: tuple[int, int]) -> list[Video]:
+def stills_of(spec: str, size_hw: tuple[int, int]) -> list[Video]:
     """Every labelled frame of the held-out part as a video of its own."""
     from evaluators.datasets.registry import open_dataset
     from evaluators.datasets.splits import fit_and_select

@@ -1,5 +1,7 @@
 """Seeded random weights that behave like trained ones. Knows nothing of runtimes, files or the protocol."""
 
+from typing import Any, TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -14,28 +16,38 @@ norms amplify them until logits reach 1e5."""
 _GAMMA_RANGE = (0.75, 1.25)
 _BETA_STD = 0.1
 
+M = TypeVar("M", bound=nn.Module)
+
 
 def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> VideoSegmenter:
-    """The network in eval mode, the same weights for the same seed, whatever torch's random state.
-
-    Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
-    comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
-    taken from random frames and their affine parameters are drawn.
+    """The network in eval mode with `enliven`ed norms; the same for the same seed, whatever torch's random state.
 
     Raises:
         InputError: the architecture cannot be built.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = build(architecture, num_classes)
-        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.weight.uniform_(*_GAMMA_RANGE)
-            norm.bias.normal_(0.0, _BETA_STD)
-            norm.momentum = None  # cumulative average: one pass gives the statistics themselves
-        frames_BCHW: Tensor = torch.rand(_CALIBRATION_BCHW)
-        model.train()
-        model.step(frames_BCHW, model.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
-        for norm in norms:
-            norm.momentum = 0.1
+        return enliven(build(architecture, num_classes))
+
+
+@torch.no_grad()
+def enliven(model: M) -> M:
+    """Batch norms as after training, drawn from torch's current random state; `model` itself, in eval mode.
+
+    Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
+    comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
+    taken from random frames and their affine parameters are drawn.
+    `model` has the methods of a VideoSegmenter.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.weight.uniform_(*_GAMMA_RANGE)
+        norm.bias.normal_(0.0, _BETA_STD)
+        norm.momentum = None  # cumulative average: one pass gives the statistics themselves
+    frames_BCHW: Tensor = torch.rand(_CALIBRATION_BCHW)
+    model.train()
+    streaming = cast("Any", model)
+    streaming.step(frames_BCHW, streaming.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
+    for norm in norms:
+        norm.momentum = 0.1
     return model.eval()
