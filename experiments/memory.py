@@ -80,7 +80,7 @@ def networks(wide_factor: float) -> dict[str, Architecture]:
     return {
         "none": BASE,
         "average": with_cells(BASE.video, TemporalSite("decoder", ExponentialAverageSpec())),
-        "conv_gru": with_cells(BASE.video, TemporalSite("decoder", ConvGRUSpec(3, "dense", "1/2"))),
+        "conv_gru": with_cells(BASE.video, TemporalSite("decoder", ConvGRUSpec(), share="1/2")),
         "wider": widened(wide_factor),
     }
 
@@ -109,10 +109,10 @@ def _videos(setting: Setting, weight: float) -> tuple[Sequence[Video], dict[str,
         return fit, {"sbi2015_held_out": ([v for v in flowed if v.name.startswith(HELD_OUT)], False)}
     if not dataset.info.sparse:
         return dataset.videos("train"), {"moving_shapes_val": (dataset.videos("val"), False)}
-    fit, select = fit_and_select(dataset)
+    fitted, select = fit_and_select(dataset)
     pseudo = select_clips(select, sparse=True, num_frames=8, seed=0)
     val = [with_flow(video, CACHE) for video in dataset.videos("val")]
-    return fit, {"camvid_pseudo_held_out": (pseudo, True), "camvid_val_15hz": (val, False)}
+    return fitted, {"camvid_pseudo_held_out": (pseudo, True), "camvid_val_15hz": (val, False)}
 
 
 def run_one(job: tuple[Setting, str, Architecture, float, int]) -> list[dict[str, object]]:

@@ -28,7 +28,6 @@ from evaluators.training_data import TrainingData, training_data
 from experiments.runs import Row, run_jobs
 from search_spaces.architecture import Architecture, TemporalSite
 from search_spaces.cells.specs import (
-    CellSpec,
     ConvGRUSpec,
     ExponentialAverageSpec,
     FeedbackSpec,
@@ -41,16 +40,16 @@ from search_spaces.network import build
 from search_spaces.presets import PRESETS
 
 BASE = PRESETS["plain_small"].architecture
-CELLS: Mapping[str, CellSpec | None] = {
+OPTIONS: Mapping[str, TemporalSite | None] = {
     "none": None,
-    "average": ExponentialAverageSpec(),
-    "warped_average": FlowWarpedAverageSpec(),
-    "shift": TemporalShiftSpec(4),
-    "gru_half": ConvGRUSpec(3, "dense", "1/2"),
-    "gru_separable": ConvGRUSpec(3, "depthwise_separable", "1"),
-    "min_gru": MinGRUSpec(),
-    "feedback": FeedbackSpec(),
-    "similarity_gate": SimilarityGateSpec(),
+    "average": TemporalSite("decoder", ExponentialAverageSpec()),
+    "warped_average": TemporalSite("decoder", FlowWarpedAverageSpec()),
+    "shift": TemporalSite("decoder", TemporalShiftSpec(4)),
+    "gru_half": TemporalSite("decoder", ConvGRUSpec(), share="1/2"),
+    "gru_separable": TemporalSite("decoder", ConvGRUSpec(3, "depthwise_separable")),
+    "min_gru": TemporalSite("decoder", MinGRUSpec()),
+    "feedback": TemporalSite("decoder", FeedbackSpec()),
+    "similarity_gate": TemporalSite("decoder", SimilarityGateSpec()),
 }
 WEIGHTS = (0.0, 5.0)
 SEQUENCES = ("Candela_m1.10", "HallAndMonitor", "HighwayI", "IBMtest2")
@@ -100,8 +99,8 @@ def settings(data: Path) -> list[Setting]:
 
 def architecture_of(option: str | None) -> Architecture:
     """The plain network with the option's cell on the decoder feature."""
-    cell = CELLS[option] if option is not None else None
-    return BASE if cell is None else Architecture(replace(BASE.video, temporal=(TemporalSite("decoder", cell),)))
+    site = OPTIONS[option] if option is not None else None
+    return BASE if site is None else Architecture(replace(BASE.video, temporal=(site,)))
 
 
 @lru_cache(maxsize=2)
@@ -143,7 +142,7 @@ def run_one(job: Training) -> list[Row]:
     if job.option is not None:
         missing, unknown = model.load_state_dict(load_weights(base), strict=False)
         assert not unknown
-        assert all(name.startswith("cells.") for name in missing)
+        assert all(name.startswith("sites.") for name in missing)
     options = STILLS if job.option is None else CLIPS
     epochs = setting.still_epochs if job.option is None else setting.clip_epochs
     start = time.process_time()
@@ -166,7 +165,7 @@ def jobs(chosen: Sequence[Setting], scratch: str, *, base: bool) -> Iterator[tup
         for setting in chosen:
             if seed >= setting.num_seeds:
                 continue
-            for option in [None] if base else list(CELLS):
+            for option in [None] if base else list(OPTIONS):
                 for weight in (0.0,) if base else WEIGHTS:
                     key = {
                         "trained_on": setting.name,

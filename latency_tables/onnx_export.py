@@ -112,7 +112,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
         assert isinstance(module, nn.Sequential)
         for index in range(len(module) - 1):
             conv, norm = module[index], module[index + 1]
-            if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
+            if isinstance(conv, nn.Conv2d) and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
                 module[index] = fuse_conv_bn_eval(conv, norm)
                 module[index + 1] = nn.Identity()
     return folded.eval()

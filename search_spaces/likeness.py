@@ -42,7 +42,7 @@ def _answered(space: SearchSpace, answers: Genotype) -> Decoded:
 
 
 def _distance(wanted: Mapping[str, Leaf], point: Decoded) -> float:
-    """Sum over the leaves of both: 0 where equal, 1 where different, for numbers up to 1 by their ratio."""
+    """Sum over the leaves of both: 0 where equal, 1 where different, more where one has none."""
     given = _leaves_of(point.architecture)
     return math.fsum(_difference(wanted.get(path), given.get(path)) for path in wanted.keys() | given.keys())
 
@@ -50,6 +50,9 @@ def _distance(wanted: Mapping[str, Leaf], point: Decoded) -> float:
 def _difference(one: Leaf, other: Leaf) -> float:
     if one == other:
         return 0.0
+    if one is None or other is None:
+        # A part of the wrong kind is nearer than no part: answers about it come next.
+        return 1.25
     numbers = [value for value in (one, other) if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) < 2 or min(numbers) <= 0:
         return 1.0

@@ -3,7 +3,7 @@
 Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, Placement, StageSpec
-from search_spaces.cells.base import State, TemporalCell
-from search_spaces.cells.registry import build_cell
+from search_spaces.cells.base import State
 from search_spaces.errors import InputError
+from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import conv_bn
+from search_spaces.site import Site
 
 Temporal = Callable[[Placement, Tensor], Tensor]
 """Applies the temporal cell at a placement, if there is one; the only thing step and forward differ in."""
@@ -47,26 +48,25 @@ class GlobalPoolContext(nn.Module):
 class Decoder(nn.Module):
     """Projects the last feature, optionally adds a skip, and classifies (skip sum: FCN, arXiv:1411.4038)."""
 
-    def __init__(self, spec: DecoderSpec, in_channels: int, skip_channels: int | None, num_classes: int) -> None:
+    def __init__(self, spec: DecoderSpec, in_channels: int, skip_channels: Sequence[int], num_classes: int) -> None:
         super().__init__()
         self.project = conv_bn(in_channels, spec.channels, 1, act=spec.activation)
-        self.skip = None if skip_channels is None else conv_bn(skip_channels, spec.channels, 1)
-        self.mix = (
-            None
-            if skip_channels is None
-            else nn.Sequential(
+        self.skips = nn.ModuleList(conv_bn(channels, spec.channels, 1) for channels in skip_channels)
+        self.mixes = nn.ModuleList(
+            nn.Sequential(
                 *conv_bn(spec.channels, spec.channels, 3, groups=spec.channels, act=spec.activation),
                 *conv_bn(spec.channels, spec.channels, 1, act=spec.activation),
             )
+            for _ in skip_channels
         )
         self.classify = nn.Conv2d(spec.channels, num_classes, 1)
 
-    def fuse(self, feature_NCHW: Tensor, skip_NCHW: Tensor | None) -> Tensor:
-        """The decoder feature, at the skip's size where there is one."""
+    def fuse(self, feature_NCHW: Tensor, skips_NCHW: Sequence[Tensor]) -> Tensor:
+        """The decoder feature, at the size of the last skip where there is one."""
         out: Tensor = self.project(feature_NCHW)
-        if skip_NCHW is None or self.skip is None or self.mix is None:
-            return out
-        return self.mix(_resize(out, skip_NCHW.shape[-2], skip_NCHW.shape[-1]) + self.skip(skip_NCHW))  # type: ignore[no-any-return]
+        for skip_NCHW, skip, mix in zip(skips_NCHW, self.skips, self.mixes, strict=True):
+            out = mix(resize(out, *skip_NCHW.shape[-2:]) + skip(skip_NCHW))
+        return out
 
 
 class VideoSegmenter(nn.Module):
@@ -91,21 +91,31 @@ class VideoSegmenter(nn.Module):
             _stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
         )
         self.context = GlobalPoolContext(widths[-1]) if spec.context == "global_pool" else nn.Identity()
-        self.skip_index = self._skip_index()
-        skip_channels = None if self.skip_index is None else widths[self.skip_index]
-        self.decoder = Decoder(spec.decoder, widths[-1], skip_channels, num_classes)
-        place_channels = {"bottleneck": widths[-1], "decoder": spec.decoder.channels, "logits": num_classes}
-        self.cells = nn.ModuleDict(
-            {site.placement: build_cell(site.cell, place_channels[site.placement]) for site in spec.temporal}
+        self.skip_indices = self._skip_indices()
+        self.decoder = Decoder(spec.decoder, widths[-1], [widths[i] for i in self.skip_indices], num_classes)
+        self.sites = nn.ModuleDict(
+            {site.placement: Site(site, self._place(site.placement)[0]) for site in spec.temporal}
         )
-        self._fusion = {site.placement: site.fusion for site in spec.temporal}
 
-    def _skip_index(self) -> int | None:
-        """Index into (stem, stage 0, stage 1, ...) of the deepest feature at the skip's stride."""
-        if self.spec.decoder.kind == "bilinear":
-            return None
+    def _skip_indices(self) -> tuple[int, ...]:
+        """Indices into (stem, stage 0, stage 1, ...) of the deepest feature at each stride that is skipped to."""
         strides = [2, *self.spec.strides[:-1]]
-        return max(i for i, stride in enumerate(strides) if stride == self.spec.decoder.skip_stride)
+        return tuple(max(i for i, s in enumerate(strides) if s == skip) for skip in self.spec.decoder.skip_strides)
+
+    def _place(self, place: Placement) -> tuple[int, int]:
+        """(channels, stride relative to the scaled input) of the feature at a placement."""
+        spec = self.spec
+        if place.startswith("stage"):
+            index = int(place.removeprefix("stage"))
+            return spec.stages[index].channels, spec.strides[index]
+        if place.startswith("skip"):
+            stride = int(place.removeprefix("skip"))
+            index = self.skip_indices[spec.decoder.skip_strides.index(stride)]
+            return (spec.stem.channels if index == 0 else spec.stages[index - 1].channels), stride
+        if place == "bottleneck":
+            return spec.stages[-1].channels, spec.strides[-1]
+        channels = spec.decoder.channels if place == "decoder" else self.num_classes
+        return channels, (spec.decoder.skip_strides or spec.strides)[-1]
 
     def initial_state(self, batch: int, height: int, width: int) -> State:
         """Zeros for frames of this size; a flat tuple of the cells' states in the order they are met.
@@ -115,25 +125,23 @@ class VideoSegmenter(nn.Module):
         """
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"frame size {height}x{width} given; each side must be at least {MIN_SIDE}")
+        height, width = _scaled(height, width, self.spec)
         return tuple(
             tensor
-            for place, cell in self._cells()
-            for tensor in cell.initial_state(batch, *self._feature_size(place, height, width))
+            for place, site in self._sites()
+            for tensor in site.initial_state(batch, *(-(-side // self._place(place)[1]) for side in (height, width)))
         )
 
     def step(self, frame_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
         """One frame: (frame, state) -> (logits_BKHW, next state). What is exported and timed."""
-        following: list[Tensor] = []
         parts = self._split(state)
 
         def temporal(place: Placement, feature_BCHW: Tensor) -> Tensor:
-            if place not in self.cells:
-                return feature_BCHW
-            out, new = self._cell(place).step(feature_BCHW, parts[place])
-            following.extend(new)
-            return out + feature_BCHW if self._fusion[place] == "add" else out
+            if place in self.sites:
+                feature_BCHW, parts[place] = self._site(place).step(feature_BCHW, parts[place])
+            return feature_BCHW
 
-        return self._run(frame_BCHW, temporal), tuple(following)
+        return self._run(frame_BCHW, temporal), self._joined(parts)
 
     def forward(self, clip_BTCHW: Tensor) -> Tensor:
         """A clip from its first frame on: logits_BTKHW."""
@@ -141,66 +149,62 @@ class VideoSegmenter(nn.Module):
 
     def roll(self, clip_BTCHW: Tensor, state: State) -> tuple[Tensor, State]:
         """A clip that goes on from `state`: (logits_BTKHW, next state). Frames run as one batch, cells in time."""
-        shape = clip_BTCHW.shape[:2]
-        following: list[Tensor] = []
+        shape_BT = clip_BTCHW.shape[:2]
         parts = self._split(state)
 
         def temporal(place: Placement, feature_NCHW: Tensor) -> Tensor:
-            if place not in self.cells:
-                return feature_NCHW
-            out, new = self._cell(place).scan(feature_NCHW.view(*shape, *feature_NCHW.shape[1:]), parts[place])
-            following.extend(new)
-            flat = out.flatten(0, 1)
-            return flat + feature_NCHW if self._fusion[place] == "add" else flat
+            if place in self.sites:
+                feature_NCHW, parts[place] = self._site(place).scan(feature_NCHW, shape_BT, parts[place])
+            return feature_NCHW
 
         logits_NKHW = self._run(clip_BTCHW.flatten(0, 1), temporal)
-        return logits_NKHW.view(*shape, *logits_NKHW.shape[1:]), tuple(following)
+        return logits_NKHW.view(*shape_BT, *logits_NKHW.shape[1:]), self._joined(parts)
 
     def _run(self, frames_NCHW: Tensor, temporal: Temporal) -> Tensor:
         height, width = frames_NCHW.shape[-2:]
         feature = (frames_NCHW - self.mean) / self.std
         scaled = _scaled(height, width, self.spec)
         if scaled != (height, width):
-            feature = _resize(feature, *scaled)
+            feature = resize(feature, *scaled)
         feature = self.stem(feature)
         features = [feature]
-        for stage in self.stages:
+        for place, stage in zip((*STAGE_PLACES[: len(self.stages) - 1], None), self.stages, strict=True):
             feature = stage(feature)
+            if place is not None:
+                feature = temporal(place, feature)
             features.append(feature)
         feature = temporal("bottleneck", self.context(feature))
-        skip = None if self.skip_index is None else features[self.skip_index]
-        feature = temporal("decoder", self.decoder.fuse(feature, skip))
+        skips = [
+            temporal(SKIP_PLACES[stride], features[index])
+            for stride, index in zip(self.spec.decoder.skip_strides, self.skip_indices, strict=True)
+        ]
+        feature = temporal("decoder", self.decoder.fuse(feature, skips))
         logits = temporal("logits", self.decoder.classify(feature))
-        return _resize(logits, height, width)
+        return resize(logits, height, width)
 
-    def _cells(self) -> Iterator[tuple[Placement, TemporalCell]]:
-        for place in ("bottleneck", "decoder", "logits"):
-            if place in self.cells:
-                yield place, self._cell(place)
+    def _sites(self) -> Iterator[tuple[Placement, Site]]:
+        for site in self.spec.temporal:
+            yield site.placement, self._site(site.placement)
 
-    def _cell(self, place: Placement) -> TemporalCell:
-        cell = self.cells[place]
-        assert isinstance(cell, TemporalCell)
-        return cell
+    def _site(self, place: Placement) -> Site:
+        site = self.sites[place]
+        assert isinstance(site, Site)
+        return site
 
-    def _split(self, state: State) -> dict[str, State]:
+    def _split(self, state: State) -> dict[Placement, State]:
         """The flat state, divided among the cells in the order they are met."""
-        parts: dict[str, State] = {}
+        parts: dict[Placement, State] = {}
         start = 0
-        for place, cell in self._cells():
-            size = cell.num_states
-            parts[place] = state[start : start + size]
-            start += size
+        for place, site in self._sites():
+            parts[place] = state[start : start + site.num_states]
+            start += site.num_states
         if start != len(state):
             raise ValueError(f"state has {len(state)} tensors; this network carries {start}")
         return parts
 
-    def _feature_size(self, place: Placement, height: int, width: int) -> tuple[int, int]:
-        height, width = _scaled(height, width, self.spec)
-        stride = self.spec.strides[-1]
-        if place != "bottleneck" and self.skip_index is not None:
-            stride = self.spec.decoder.skip_stride
-        return -(-height // stride), -(-width // stride)
+    @staticmethod
+    def _joined(parts: Mapping[Placement, State]) -> State:
+        return tuple(tensor for part in parts.values() for tensor in part)
 
 
 def build(architecture: Architecture, num_classes: int) -> VideoSegmenter:
@@ -239,7 +243,8 @@ def _scaled(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
     return -(-height * numerator // denominator), -(-width * numerator // denominator)
 
 
-def _resize(feature_NCHW: Tensor, height: int, width: int) -> Tensor:
+def resize(feature_NCHW: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear; nothing where the size is right already."""
     if feature_NCHW.shape[-2:] == (height, width):
         return feature_NCHW
     return F.interpolate(feature_NCHW, (height, width), mode="bilinear", align_corners=False)

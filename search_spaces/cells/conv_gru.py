@@ -1,7 +1,6 @@
 """Convolutional gated recurrent unit. Knows nothing of where it stands.
 
-Source: Ballas et al. 2016, arXiv:1511.06432, eq. 5-8. The state on a share of the channels, the others
-passing by, follows Lin et al. 2022 (RVM, arXiv:2108.11515, section 3.2).
+Source: Ballas et al. 2016, arXiv:1511.06432, eq. 5-8.
 Differs: the update gate's bias starts at -1 so that a new cell mostly follows its input.
 """
 
@@ -10,8 +9,6 @@ from torch import Tensor, nn
 
 from search_spaces.cells.base import State, TemporalCell
 from search_spaces.cells.specs import ConvGRUSpec
-
-SHARES = {"1": 1, "1/2": 2, "1/4": 4}
 
 
 def _gate_conv(in_channels: int, out_channels: int, spec: ConvGRUSpec) -> nn.Module:
@@ -30,7 +27,7 @@ class ConvGRU(TemporalCell):
 
     def __init__(self, channels: int, spec: ConvGRUSpec) -> None:
         super().__init__()
-        self.num_state = max(1, channels // SHARES[spec.state_share])
+        self.num_state = channels
         self.gates = _gate_conv(2 * self.num_state, 2 * self.num_state, spec)
         self.candidate = _gate_conv(2 * self.num_state, self.num_state, spec)
         last = self.gates[-1] if isinstance(self.gates, nn.Sequential) else self.gates
@@ -44,12 +41,9 @@ class ConvGRU(TemporalCell):
         return (self._zeros(batch, self.num_state, height, width),)
 
     def step(self, feature_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame; the channels beyond the state pass by."""
+        """The hidden map is both the output and the next state."""
         (hidden,) = state
-        x = feature_BCHW[:, : self.num_state]
-        reset, update = torch.sigmoid(self.gates(torch.cat([x, hidden], 1))).chunk(2, 1)
-        candidate = torch.tanh(self.candidate(torch.cat([x, reset * hidden], 1)))
+        reset, update = torch.sigmoid(self.gates(torch.cat([feature_BCHW, hidden], 1))).chunk(2, 1)
+        candidate = torch.tanh(self.candidate(torch.cat([feature_BCHW, reset * hidden], 1)))
         hidden = candidate + update * (hidden - candidate)
-        if self.num_state == feature_BCHW.shape[1]:
-            return hidden, (hidden,)
-        return torch.cat([hidden, feature_BCHW[:, self.num_state :]], 1), (hidden,)
+        return hidden, (hidden,)

@@ -30,12 +30,11 @@ class TemporalShiftSpec:
 
 @dataclass(frozen=True, slots=True)
 class ConvGRUSpec:
-    """Convolutional GRU on the first `state_share` of the channels; the others pass by it."""
+    """Convolutional GRU."""
 
     __pydantic_config__: ClassVar = STRICT
     kernel: Literal[1, 3] = 3
     factorization: Literal["dense", "depthwise_separable"] = "dense"
-    state_share: Literal["1", "1/2", "1/4"] = "1"
     kind: Literal["conv_gru"] = "conv_gru"
 
     def __post_init__(self) -> None:

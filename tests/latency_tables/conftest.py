@@ -29,7 +29,7 @@ def gru_architecture() -> Architecture:
             context="global_pool",
             decoder=DecoderSpec("skip_add", 8, 4),
             temporal=(
-                TemporalSite("bottleneck", ConvGRUSpec(state_share="1/2"), "add"),
+                TemporalSite("bottleneck", ConvGRUSpec(), "add", "1/2"),
                 TemporalSite("decoder", TemporalShiftSpec()),
                 TemporalSite("logits", ExponentialAverageSpec()),
             ),
