@@ -177,7 +177,7 @@ def stills_of(spec: str, size_hw: tuple[int, int]) -> list[Video]:
 def jobs(data: str, chosen: list[Chosen]) -> Iterator[tuple[Row, Training]]:
     """Cheap and full fidelity first, so that the main figure is there early."""
     options = TrainOptions(threads=1, device="cpu")
-    plan = [(SIZE_HW, epochs, NUM_NETWORKS) for epochs in (5, 30, 15)] + [(LARGE_HW, 30, NUM_LARGE)]
+    plan = [(SIZE_HW, epochs, NUM_NETWORKS) for epochs in (5, 30, 15)] + [(LARGE_HW, 15, NUM_LARGE)]
     for size_hw, epochs, count in plan:
         for seed in SEEDS:
             for network in chosen[:count]:
