@@ -1,5 +1,8 @@
 """Seeded random weights that behave like trained ones. Knows nothing of runtimes, files or the protocol."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -15,19 +18,28 @@ _GAMMA_RANGE = (0.75, 1.25)
 _BETA_STD = 0.1
 
 
+Module = TypeVar("Module", bound=nn.Module)
+
+
 def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> VideoSegmenter:
     """The network in eval mode, the same weights for the same seed, whatever torch's random state.
-
-    Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
-    comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
-    taken from random frames and their affine parameters are drawn.
 
     Raises:
         InputError: the architecture cannot be built.
     """
+    return randomized(lambda: build(architecture, num_classes), seed=seed)
+
+
+def randomized(make: Callable[[], Module], *, seed: int) -> Module:
+    """What `make` builds, in eval mode; it has the `step` and `initial_state` of a VideoSegmenter.
+
+    Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
+    comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
+    taken from random frames and their affine parameters are drawn.
+    """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = build(architecture, num_classes)
+        model = make()
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.weight.uniform_(*_GAMMA_RANGE)
@@ -35,7 +47,8 @@ def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> 
             norm.momentum = None  # cumulative average: one pass gives the statistics themselves
         frames_BCHW: Tensor = torch.rand(_CALIBRATION_BCHW)
         model.train()
-        model.step(frames_BCHW, model.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
+        stepper = cast("Any", model)
+        stepper.step(frames_BCHW, stepper.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
         for norm in norms:
             norm.momentum = 0.1
     return model.eval()
