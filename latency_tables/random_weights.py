@@ -1,5 +1,6 @@
 """Seeded random weights that behave like trained ones. Knows nothing of runtimes, files or the protocol."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import torch
@@ -16,28 +17,33 @@ norms amplify them until logits reach 1e5."""
 _GAMMA_RANGE = (0.75, 1.25)
 _BETA_STD = 0.1
 
-M = TypeVar("M", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> VideoSegmenter:
-    """The network in eval mode with `enliven`ed norms; the same for the same seed, whatever torch's random state.
+    """The network in eval mode, the same weights for the same seed, whatever torch's random state.
 
     Raises:
         InputError: the architecture cannot be built.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    return randomized(lambda: build(architecture, num_classes), seed=seed)
+
+
+def randomized(make: Callable[[], Module], *, seed: int) -> Module:
+    """What `make` builds, `enliven`ed; the same weights for the same seed."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return enliven(build(architecture, num_classes))
+        return enliven(make())
 
 
 @torch.no_grad()
-def enliven(model: M) -> M:
+def enliven(model: Module) -> Module:
     """Batch norms as after training, drawn from torch's current random state; `model` itself, in eval mode.
 
     Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
     comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
     taken from random frames and their affine parameters are drawn.
-    `model` has the methods of a VideoSegmenter.
+    `model` has the `step` and `initial_state` of a VideoSegmenter.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:

@@ -125,11 +125,13 @@ class VideoSegmenter(nn.Module):
         """
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"frame size {height}x{width} given; each side must be at least {MIN_SIDE}")
-        height, width = _scaled(height, width, self.spec)
-        return tuple(
-            tensor
-            for place, site in self._sites()
-            for tensor in site.initial_state(batch, *(-(-side // self._place(place)[1]) for side in (height, width)))
+        return tuple(tensor for place, _ in self._sites() for tensor in self.site_state(place, batch, height, width))
+
+    def site_state(self, place: Placement, batch: int, height: int, width: int) -> State:
+        """The part of `initial_state` that belongs to the cell at a placement."""
+        stride = self._place(place)[1]
+        return self.site(place).initial_state(
+            batch, *(-(-side // stride) for side in scaled_hw(height, width, self.spec))
         )
 
     def step(self, frame_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
@@ -138,7 +140,7 @@ class VideoSegmenter(nn.Module):
 
         def temporal(place: Placement, feature_BCHW: Tensor) -> Tensor:
             if place in self.sites:
-                feature_BCHW, parts[place] = self._site(place).step(feature_BCHW, parts[place])
+                feature_BCHW, parts[place] = self.site(place).step(feature_BCHW, parts[place])
             return feature_BCHW
 
         return self._run(frame_BCHW, temporal), self._joined(parts)
@@ -154,7 +156,7 @@ class VideoSegmenter(nn.Module):
 
         def temporal(place: Placement, feature_NCHW: Tensor) -> Tensor:
             if place in self.sites:
-                feature_NCHW, parts[place] = self._site(place).scan(feature_NCHW, shape_BT, parts[place])
+                feature_NCHW, parts[place] = self.site(place).scan(feature_NCHW, shape_BT, parts[place])
             return feature_NCHW
 
         logits_NKHW = self._run(clip_BTCHW.flatten(0, 1), temporal)
@@ -163,7 +165,7 @@ class VideoSegmenter(nn.Module):
     def _run(self, frames_NCHW: Tensor, temporal: Temporal) -> Tensor:
         height, width = frames_NCHW.shape[-2:]
         feature = (frames_NCHW - self.mean) / self.std
-        scaled = _scaled(height, width, self.spec)
+        scaled = scaled_hw(height, width, self.spec)
         if scaled != (height, width):
             feature = resize(feature, *scaled)
         feature = self.stem(feature)
@@ -184,9 +186,10 @@ class VideoSegmenter(nn.Module):
 
     def _sites(self) -> Iterator[tuple[Placement, Site]]:
         for site in self.spec.temporal:
-            yield site.placement, self._site(site.placement)
+            yield site.placement, self.site(site.placement)
 
-    def _site(self, place: Placement) -> Site:
+    def site(self, place: Placement) -> Site:
+        """The temporal cell at a placement. Raises KeyError where there is none."""
         site = self.sites[place]
         assert isinstance(site, Site)
         return site
@@ -238,7 +241,8 @@ def _stage(stage: StageSpec, in_channels: int) -> nn.Sequential:
     return nn.Sequential(first, *(make(stage, stage.channels, 1) for _ in range(stage.depth - 1)))
 
 
-def _scaled(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
+def scaled_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
+    """The size that the stem sees."""
     numerator, denominator = SCALES[spec.input_scale]
     return -(-height * numerator // denominator), -(-width * numerator // denominator)
 

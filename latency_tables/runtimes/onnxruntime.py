@@ -97,7 +97,7 @@ class OnnxRuntime:
         return str(ort.__version__)
 
     def options(self, precision: str, threads: int) -> dict[str, str]:
-        """What `open_session` sets."""
+        """What `session_options` sets."""
         return {
             "provider": "CPUExecutionProvider",
             "precision": precision,
@@ -130,8 +130,19 @@ class OnnxRuntime:
         return OnnxStep(open_session(path, threads))
 
 
-def open_session(path: Path, threads: int) -> Any:
-    """An inference session on the CPU; external data is read from nowhere but the file itself."""
+def open_session(path: Path, threads: int, options: Any = None) -> Any:
+    """An inference session on the CPU; external data is read from nowhere but the file itself.
+
+    `options` are those of `session_options(threads)`, with whatever the caller added.
+    """
+    # From bytes: a file cannot then refer to other files beside it.
+    return ort.InferenceSession(
+        path.read_bytes(), options or session_options(threads), providers=["CPUExecutionProvider"]
+    )
+
+
+def session_options(threads: int) -> Any:
+    """The settings of every session that is timed."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -141,8 +152,7 @@ def open_session(path: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3
-    # From bytes: a file cannot then refer to other files beside it.
-    return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    return options
 
 
 def _static_shape(node: Any) -> tuple[int, ...]:
