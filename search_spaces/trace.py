@@ -28,8 +28,11 @@ ACTIVATIONS = (
     "tanh",
     "hardsigmoid",
     "gelu",
+    "gelu_tanh",
     "elu",
     "mish",
+    "relu6",
+    "prelu",
 )
 VIEWS = (
     "view", "reshape", "_unsafe_view", "slice", "split", "chunk", "select", "unsqueeze", "squeeze", "expand",
@@ -44,6 +47,8 @@ NAMES = {
     "mean": "global_pool",
     "cat": "concat",
     "ones_like": "constant",
+    "hardtanh": "relu6",
+    "_prelu_kernel": "prelu",
 }
 MAX_FEATURE_VALUES = 2**29
 """Values of the largest feature of one frame: two gigabytes of float32."""
@@ -100,7 +105,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._give(out, inputs[0] if inputs else None)
             return out
         index = len(self.nodes)
-        self.nodes.append(_Node(NAMES.get(name, name), inputs, _attributes(name, tensors, args, out)))
+        kind = "gelu_tanh" if (kwargs or {}).get("approximate") == "tanh" else NAMES.get(name, name)
+        self.nodes.append(_Node(kind, inputs, _attributes(name, tensors, args, out)))
         for source in set(inputs):
             self.nodes[source].consumers.append(index)
         self._give(out, index)
