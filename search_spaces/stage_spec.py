@@ -1,4 +1,4 @@
-"""The recorded form of a stem and of a stage: convolution, block, activation, attention. Knows nothing of modules or networks."""
+"""The recorded form of a stem and of a stage: convolution, block, attention. Knows nothing of modules or networks."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal

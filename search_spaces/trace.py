@@ -8,10 +8,10 @@ kernel). Multiply-accumulates and latency-table keys both come from this one lis
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.architecture import Architecture
@@ -199,8 +199,15 @@ def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: 
         InputError: the architecture cannot be built.
         ValueError: a side is under 32 pixels.
     """
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         model = build(architecture, num_classes).eval()
+    return step_calls(model, size_hw)
+
+
+def step_calls(model: nn.Module, size_hw: tuple[int, int]) -> tuple[OpCall, ...]:
+    """As `op_calls`, of a module on the meta device and in eval mode that has the methods of a VideoSegmenter."""
+    model = cast("Any", model)
+    with torch.device("meta"), torch.no_grad():
         frame = torch.empty(1, 3, *size_hw)
         state = model.initial_state(1, *size_hw)
         recorder = _Recorder()

@@ -112,8 +112,8 @@ class TestEverythingIsListed:
         assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
 
     def test_the_questions_offer_exactly_what_is_listed(self) -> None:
-        assert stage_questions.ACTIVATIONS == tuple(ACTIVATIONS)
-        assert stage_questions.ATTENTIONS == ("none", *ATTENTIONS)
+        assert tuple(ACTIVATIONS) == stage_questions.ACTIVATIONS
+        assert ("none", *ATTENTIONS) == stage_questions.ATTENTIONS
 
     def test_presets_say_where_they_come_from(self) -> None:
         for name, entry in PRESETS.items():

@@ -1,8 +1,8 @@
 """Convolutional gated recurrent unit. Knows nothing of where it stands.
 
 Source: Ballas et al. 2016, arXiv:1511.06432, eq. 5-8.
-Differs: the update gate's bias starts at -1 so that a new cell mostly follows its input, and the gates' sigmoid may be a
-hard one.
+Differs: the update gate's bias starts at -1 so that a new cell mostly follows its input, and the gates' sigmoid
+may be a hard one.
 """
 
 import torch
