@@ -206,13 +206,13 @@ def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: 
 
 def step_calls(model: nn.Module, size_hw: tuple[int, int]) -> tuple[OpCall, ...]:
     """As `op_calls`, of a module on the meta device and in eval mode that has the methods of a VideoSegmenter."""
-    model = cast("Any", model)
+    streaming = cast("Any", model)
     with torch.device("meta"), torch.no_grad():
         frame = torch.empty(1, 3, *size_hw)
-        state = model.initial_state(1, *size_hw)
+        state = streaming.initial_state(1, *size_hw)
         recorder = _Recorder()
         with recorder:
-            model.step(frame, state)
+            streaming.step(frame, state)
     return _grouped(recorder.nodes)
 
 
