@@ -108,7 +108,7 @@ class RepBlock(nn.Module):
         self.narrow = conv_bn(in_channels, out_channels, 1, stride=stride)
         same = in_channels == out_channels and stride == 1
         self.identity = nn.BatchNorm2d(out_channels) if same else None
-        self.act = nn.Sequential(*activation(act))
+        self.act = nn.Sequential(*activation(act, out_channels))
 
     def forward(self, feature_BCHW: Tensor) -> Tensor:
         """Feature to feature, ceil(size / stride)."""

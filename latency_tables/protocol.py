@@ -38,6 +38,8 @@ __all__ = [
     "worker_environment",
 ]
 
+WORKER = "latency_tables.worker"
+
 _ROOT = Path(__file__).resolve().parents[1]
 _NS_TO_MS = 1e-6
 _GRACE_S = 5.0
@@ -50,8 +52,11 @@ def measure(
     *,
     seed: int,
     fps: float | None = None,
+    worker: str = WORKER,
 ) -> list[Measurement | Failure]:
     """Time `candidates` on `target`, interleaved; one result a candidate, in order.
+
+    `worker` is the module that is run as the worker: it calls `latency_tables.worker.main`.
 
     Raises:
         InputError: the target is not this machine.
@@ -71,6 +76,7 @@ def measure(
         while len(results) < len(candidates):
             numbers = [number for number in range(len(candidates)) if number not in results]
             request = {
+                "worker": worker,
                 "runtime": target.runtime,
                 "precision": target.precision,
                 "threads": target.threads,
@@ -167,7 +173,7 @@ def _listen(request: dict[str, Any], threads: int, silence_s: float, folder: Pat
     heard, timed_out = _Heard(), False
     with Path(folder, "worker-stderr.txt").open("w+b") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "latency_tables.worker"],
+            [sys.executable, "-P", "-m", request["worker"]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture
 from search_spaces.network import VideoSegmenter, build
 
-_CALIBRATION_BCHW = (2, 3, 320, 320)
+CALIBRATION_HW = (320, 320)
 """Large, so that at stride 32 of a halved frame the map still meets the taps of a dilated kernel. On a smaller map
 only its centre tap counts; channels whose centre weight is near zero look dead, and on larger frames their batch
 norms amplify them until logits reach 1e5."""
 
+_CALIBRATION_FRAMES = 2
 _GAMMA_RANGE = (0.75, 1.25)
 _BETA_STD = 0.1
 
@@ -29,31 +30,31 @@ def build_random(architecture: Architecture, num_classes: int, *, seed: int) -> 
     return randomized(lambda: build(architecture, num_classes), seed=seed)
 
 
-def randomized(make: Callable[[], Module], *, seed: int) -> Module:
+def randomized(make: Callable[[], Module], *, seed: int, calibration_hw: tuple[int, int] = CALIBRATION_HW) -> Module:
     """What `make` builds, `enliven`ed; the same weights for the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return enliven(make())
+        return enliven(make(), calibration_hw)
 
 
 @torch.no_grad()
-def enliven(model: Module) -> Module:
+def enliven(model: Module, calibration_hw: tuple[int, int] = CALIBRATION_HW) -> Module:
     """Batch norms as after training, drawn from torch's current random state; `model` itself, in eval mode.
 
     Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
     comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
     taken from random frames and their affine parameters are drawn.
-    `model` has the `step` and `initial_state` of a VideoSegmenter.
+    `calibration_hw` is the size of those frames. `model` has the `step` and `initial_state` of a VideoSegmenter.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.weight.uniform_(*_GAMMA_RANGE)
         norm.bias.normal_(0.0, _BETA_STD)
         norm.momentum = None  # cumulative average: one pass gives the statistics themselves
-    frames_BCHW: Tensor = torch.rand(_CALIBRATION_BCHW)
+    frames_BCHW: Tensor = torch.rand(_CALIBRATION_FRAMES, 3, *calibration_hw)
     model.train()
     streaming = cast("Any", model)
-    streaming.step(frames_BCHW, streaming.initial_state(_CALIBRATION_BCHW[0], *_CALIBRATION_BCHW[2:]))
+    streaming.step(frames_BCHW, streaming.initial_state(_CALIBRATION_FRAMES, *calibration_hw))
     for norm in norms:
         norm.momentum = 0.1
     return model.eval()

@@ -14,6 +14,7 @@ from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, P
 from search_spaces.cells.base import State
 from search_spaces.errors import InputError
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
+from search_spaces.ops.attention import attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import conv_bn
 from search_spaces.site import Site
@@ -238,7 +239,8 @@ def num_parameters(spec: NetworkSpec, num_classes: int) -> int:
 def _stage(stage: StageSpec, in_channels: int) -> nn.Sequential:
     make = BLOCKS[stage.block]
     first = make(stage, in_channels, stage.stride)
-    return nn.Sequential(first, *(make(stage, stage.channels, 1) for _ in range(stage.depth - 1)))
+    rest = (make(stage, stage.channels, 1) for _ in range(stage.depth - 1))
+    return nn.Sequential(first, *rest, *attention(stage.attention, stage.channels))
 
 
 def scaled_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from search_spaces.architecture import Activation, ConvSpec, Factorization, StageSpec
+from search_spaces.architecture import Activation, Attention, ConvSpec, Factorization, StageSpec
 from search_spaces.decisions import Choose
 
-ACTIVATIONS: tuple[Activation, ...] = ("relu", "hard_swish", "silu", "leaky_relu")
+ACTIVATIONS: tuple[Activation, ...] = (
+    "relu", "hard_swish", "silu", "leaky_relu", "relu6", "gelu", "gelu_tanh", "elu", "prelu", "low_cost_swish", "mish",
+)  # fmt: skip
+"""The common ones first; the first four are where they were before there were more."""
+ATTENTIONS: tuple[Attention, ...] = ("none", "squeeze_excitation", "spatial")
 BLOCKS: tuple[Literal["plain", "residual", "inverted_residual"], ...] = (
     "plain",
     "residual",
@@ -43,6 +47,7 @@ def ask_stage(choose: Choose, index: int, stride: Literal[1, 2]) -> StageSpec:
         conv=ConvSpec(factorization, kernel, dilation),
         expansion=expansion,
         activation=choose(f"{name}.activation", ACTIVATIONS),
+        attention=choose(f"{name}.attention", ATTENTIONS),
     )
 
 
@@ -50,12 +55,15 @@ def joined(stages: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
     """A stage that goes on with the blocks of the one before it is more depth of that one.
 
     Otherwise 2 + 1 blocks, 1 + 2 and a single stage of 3 would be one network with three keys. Only stages at
-    the output stride can be joined, so no feature that a decoder skips to is lost.
+    the output stride can be joined, so no feature that a decoder skips to is lost. Attention stands at a stage's
+    end: a stage that has it is not gone on with, and one that has none takes that of the stage that goes on.
     """
     joined: list[StageSpec] = []
     for stage in stages:
-        if joined and stage == replace(joined[-1], stride=1, depth=stage.depth):
-            joined[-1] = replace(joined[-1], depth=joined[-1].depth + stage.depth)
+        before = joined[-1] if joined else None
+        going_on = before and replace(before, stride=1, depth=stage.depth, attention=stage.attention)
+        if before and before.attention == "none" and stage == going_on:
+            joined[-1] = replace(before, depth=before.depth + stage.depth, attention=stage.attention)
         else:
             joined.append(stage)
     return tuple(joined)

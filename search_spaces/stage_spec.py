@@ -1,4 +1,4 @@
-"""The recorded form of a stem and of a stage: convolution, block, activation. Knows nothing of modules or networks."""
+"""The recorded form of a stem and of a stage: convolution, block, attention. Knows nothing of modules or networks."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -9,7 +9,10 @@ from search_spaces.door import STRICT
 
 Channels = Annotated[int, Field(ge=1, le=1024)]
 Factorization = Literal["dense", "grouped", "depthwise_separable", "spatial_separable"]
-Activation = Literal["relu", "hard_swish", "silu", "leaky_relu"]
+Activation = Literal[
+    "relu", "hard_swish", "silu", "leaky_relu", "relu6", "gelu", "gelu_tanh", "elu", "prelu", "low_cost_swish", "mish",
+]  # fmt: skip
+Attention = Literal["none", "squeeze_excitation", "spatial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class StageSpec:
     conv: ConvSpec = ConvSpec()
     expansion: Annotated[int, Field(ge=1, le=8)] = 1
     activation: Activation = "relu"
+    attention: Attention = "none"
+    """Of the stage's output: search_spaces/ops/attention.py."""
 
     def __post_init__(self) -> None:
         # What a block does not use has one spelling, so that one network has one key.

@@ -23,6 +23,7 @@ FUSIONS: tuple[Fusion, ...] = ("replace", "add", "concat", "gate")
 SHARES: tuple[Share, ...] = ("1", "1/2", "1/4")
 FOLDS: tuple[Literal[8, 4], ...] = (8, 4)
 GATE_KERNELS: tuple[Literal[3, 1], ...] = (3, 1)
+GATES: tuple[Literal["sigmoid", "hard_sigmoid"], ...] = ("sigmoid", "hard_sigmoid")
 GATE_FACTORIZATIONS: tuple[Literal["dense", "depthwise_separable"], ...] = ("dense", "depthwise_separable")
 
 PASSING = ("exponential_average", "flow_warped_average", "similarity_gate", "feedback")
@@ -35,7 +36,7 @@ def _conv_gru(choose: Choose, name: str) -> CellSpec:
     factorization: Literal["dense", "depthwise_separable"] = "dense"
     if kernel == 3:
         factorization = choose(f"{name}.factorization", GATE_FACTORIZATIONS)
-    return ConvGRUSpec(kernel, factorization)
+    return ConvGRUSpec(kernel, factorization, choose(f"{name}.gate", GATES))
 
 
 CELL_QUESTIONS: Mapping[str, AskCell] = {

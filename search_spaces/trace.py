@@ -8,10 +8,10 @@ kernel). Multiply-accumulates and latency-table keys both come from this one lis
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.architecture import Architecture
@@ -28,8 +28,11 @@ ACTIVATIONS = (
     "tanh",
     "hardsigmoid",
     "gelu",
+    "gelu_tanh",
     "elu",
     "mish",
+    "relu6",
+    "prelu",
 )
 VIEWS = (
     "view", "reshape", "_unsafe_view", "slice", "split", "chunk", "select", "unsqueeze", "squeeze", "expand",
@@ -44,6 +47,8 @@ NAMES = {
     "mean": "global_pool",
     "cat": "concat",
     "ones_like": "constant",
+    "hardtanh": "relu6",
+    "_prelu_kernel": "prelu",
 }
 MAX_FEATURE_VALUES = 2**29
 """Values of the largest feature of one frame: two gigabytes of float32."""
@@ -100,7 +105,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._give(out, inputs[0] if inputs else None)
             return out
         index = len(self.nodes)
-        self.nodes.append(_Node(NAMES.get(name, name), inputs, _attributes(name, tensors, args, out)))
+        kind = "gelu_tanh" if (kwargs or {}).get("approximate") == "tanh" else NAMES.get(name, name)
+        self.nodes.append(_Node(kind, inputs, _attributes(name, tensors, args, out)))
         for source in set(inputs):
             self.nodes[source].consumers.append(index)
         self._give(out, index)
@@ -193,13 +199,20 @@ def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: 
         InputError: the architecture cannot be built.
         ValueError: a side is under 32 pixels.
     """
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         model = build(architecture, num_classes).eval()
+    return step_calls(model, size_hw)
+
+
+def step_calls(model: nn.Module, size_hw: tuple[int, int]) -> tuple[OpCall, ...]:
+    """As `op_calls`, of a module on the meta device and in eval mode that has the methods of a VideoSegmenter."""
+    streaming = cast("Any", model)
+    with torch.device("meta"), torch.no_grad():
         frame = torch.empty(1, 3, *size_hw)
-        state = model.initial_state(1, *size_hw)
+        state = streaming.initial_state(1, *size_hw)
         recorder = _Recorder()
         with recorder:
-            model.step(frame, state)
+            streaming.step(frame, state)
     return _grouped(recorder.nodes)
 
 

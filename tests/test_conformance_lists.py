@@ -15,10 +15,13 @@ from evaluators.datasets.base import VideoDataset
 from evaluators.datasets.registry import DATASETS
 from latency_tables.runtimes.registry import RUNTIMES
 from nas.searchers.registry import SEARCHERS
-from search_spaces.activations import ACTIVATIONS
+from search_spaces import stage_questions
+from search_spaces.activations import ACTIVATIONS, GATES
 from search_spaces.architecture import Activation, Architecture, ConvSpec, StageSpec
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.registry import CELLS
+from search_spaces.cells.specs import ConvGRUSpec
+from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
@@ -89,6 +92,7 @@ class TestEverythingIsListed:
     def test_convolutions_and_blocks(self) -> None:
         """Every public factory and module of the files is in a table; what builds them all is `conv_bn`."""
         listed = {*CONVS.values(), *BLOCKS.values(), StridedPointwise}
+        listed |= {*(entry.make for entry in ATTENTIONS.values()), attention}
         for module in _modules("search_spaces.ops"):
             for name, found in vars(module).items():
                 own = inspect.isfunction(found) or (inspect.isclass(found) and issubclass(found, nn.Module))
@@ -103,7 +107,13 @@ class TestEverythingIsListed:
 
         assert allowed(ConvSpec, "factorization") == set(CONVS)
         assert allowed(StageSpec, "block") == set(BLOCKS)
+        assert allowed(StageSpec, "attention") == {"none", *ATTENTIONS}
+        assert allowed(ConvGRUSpec, "gate") < set(GATES)
         assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
+
+    def test_the_questions_offer_exactly_what_is_listed(self) -> None:
+        assert tuple(ACTIVATIONS) == stage_questions.ACTIVATIONS
+        assert ("none", *ATTENTIONS) == stage_questions.ATTENTIONS
 
     def test_presets_say_where_they_come_from(self) -> None:
         for name, entry in PRESETS.items():

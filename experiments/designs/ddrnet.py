@@ -26,7 +26,7 @@ class _Residual(nn.Module):
     def __init__(self, body: nn.Module, shortcut: nn.Module, *, last: bool) -> None:
         super().__init__()
         self.body, self.shortcut = body, shortcut
-        self.act = nn.Sequential(*activation(None if last else "relu"))
+        self.act = nn.Identity() if last else nn.ReLU(inplace=True)
 
     def forward(self, feature_NCHW: Tensor) -> Tensor:
         """Feature to feature, ceil(size / stride)."""
@@ -62,7 +62,7 @@ def _bottleneck(in_channels: int, out_channels: int, stride: int = 1) -> _Residu
 def _pre_activated(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     """Batch norm, ReLU, convolution."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(nn.BatchNorm2d(in_channels), *activation("relu"), conv)
+    return nn.Sequential(nn.BatchNorm2d(in_channels), *activation("relu", in_channels), conv)
 
 
 class _Fusion(nn.Module):
@@ -135,7 +135,7 @@ class DDRNet(Design):
         self.fine_6, self.coarse_6 = _bottleneck(c64, c128), _bottleneck(c256, c512, 2)
         self.pyramid = _DAPPM(c512, c128, c128)
         self.classify = nn.Sequential(
-            _pre_activated(c128, c64, 3), nn.BatchNorm2d(c64), *activation("relu"), nn.Conv2d(c64, num_classes, 1)
+            _pre_activated(c128, c64, 3), nn.BatchNorm2d(c64), *activation("relu", c64), nn.Conv2d(c64, num_classes, 1)
         )
 
     def scores(self, frame_NCHW: Tensor) -> Tensor:

@@ -56,7 +56,10 @@ class _Gate(nn.Module):
         super().__init__()
         squeezed = scaled(channels, 0.25)
         self.weigh = nn.Sequential(
-            nn.Conv2d(channels, squeezed, 1), *activation("relu"), nn.Conv2d(squeezed, channels, 1), nn.Hardsigmoid()
+            nn.Conv2d(channels, squeezed, 1),
+            *activation("relu", squeezed),
+            nn.Conv2d(squeezed, channels, 1),
+            nn.Hardsigmoid(),
         )
 
     def forward(self, feature_NCHW: Tensor) -> Tensor:

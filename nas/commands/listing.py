@@ -1,13 +1,15 @@
 """`vidseg-nas list`: what can be named elsewhere. Knows nothing of what the names stand for."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nas.commands.output import Answer, DebugOption, JsonOption, answer
 
-Names = Mapping[str, str]
+Facts = Mapping[str, Any]
+Names = Mapping[str, str | Facts]
+"""A name is explained by a sentence, or by facts."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,9 +31,18 @@ def listing(
             raise InputError(f"list: {kind!r} given; allowed: {', '.join(KINDS)}")
         names = KINDS[kind]()
         width = max((len(name) for name in names), default=0)
-        return Answer({kind: dict(names)}, tuple(f"{name:<{width}}  {what}".rstrip() for name, what in names.items()))
+        return Answer(
+            {kind: dict(names)}, tuple(f"{name:<{width}}  {_said(what)}".rstrip() for name, what in names.items())
+        )
 
     answer(json_output, work)
+
+
+def _said(what: str | Facts) -> str:
+    """One line: the sentence, or the facts that there are."""
+    if isinstance(what, str):
+        return what
+    return "; ".join(f"{name} {value}" for name, value in what.items() if value is not None)
 
 
 def _spaces() -> Names:
@@ -53,15 +64,23 @@ def _cells() -> Names:
 
 
 def _ops() -> Names:
+    from search_spaces.ops.attention import ATTENTIONS
     from search_spaces.ops.registry import CONVS
 
-    return {name: _first_line(build) for name, build in CONVS.items()}
+    attentions = {name: f"{_first_line(entry.make)} ({entry.source})" for name, entry in ATTENTIONS.items()}
+    return {name: _first_line(build) for name, build in CONVS.items()} | attentions
 
 
 def _activations() -> Names:
-    from search_spaces.activations import ACTIVATIONS
+    from search_spaces.activations import ACTIVATIONS, GATES, SURVEY_SECTION
 
-    return dict.fromkeys(ACTIVATIONS, "")
+    def facts(use: str, source: str, lowering: str | None) -> Facts:
+        return {"use": use, "source": source, "survey": SURVEY_SECTION, "lowering": lowering}
+
+    return {
+        **{name: facts("activation", entry.source, entry.lowering) for name, entry in ACTIVATIONS.items()},
+        **{name: facts("gate", entry.source, None) for name, entry in GATES.items()},
+    }
 
 
 def _searchers() -> Names:

@@ -1,12 +1,14 @@
 """Convolutional gated recurrent unit. Knows nothing of where it stands.
 
 Source: Ballas et al. 2016, arXiv:1511.06432, eq. 5-8.
-Differs: the update gate's bias starts at -1 so that a new cell mostly follows its input.
+Differs: the update gate's bias starts at -1 so that a new cell mostly follows its input, and the gates' sigmoid
+may be a hard one.
 """
 
 import torch
 from torch import Tensor, nn
 
+from search_spaces.activations import GATES
 from search_spaces.cells.base import State, TemporalCell
 from search_spaces.cells.specs import ConvGRUSpec
 
@@ -28,6 +30,7 @@ class ConvGRU(TemporalCell):
     def __init__(self, channels: int, spec: ConvGRUSpec) -> None:
         super().__init__()
         self.num_state = channels
+        self.gate = GATES[spec.gate].function
         self.gates = _gate_conv(2 * self.num_state, 2 * self.num_state, spec)
         self.candidate = _gate_conv(2 * self.num_state, self.num_state, spec)
         last = self.gates[-1] if isinstance(self.gates, nn.Sequential) else self.gates
@@ -43,7 +46,7 @@ class ConvGRU(TemporalCell):
     def step(self, feature_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
         """The hidden map is both the output and the next state."""
         (hidden,) = state
-        reset, update = torch.sigmoid(self.gates(torch.cat([feature_BCHW, hidden], 1))).chunk(2, 1)
+        reset, update = self.gate(self.gates(torch.cat([feature_BCHW, hidden], 1))).chunk(2, 1)
         candidate = torch.tanh(self.candidate(torch.cat([feature_BCHW, reset * hidden], 1)))
         hidden = candidate + update * (hidden - candidate)
         return hidden, (hidden,)

@@ -35,6 +35,7 @@ class ConvGRUSpec:
     __pydantic_config__: ClassVar = STRICT
     kernel: Literal[1, 3] = 3
     factorization: Literal["dense", "depthwise_separable"] = "dense"
+    gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid"
     kind: Literal["conv_gru"] = "conv_gru"
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ class Residual(nn.Module):
         self.second = make(out, out, conv.kernel, 1, conv.dilation, None)
         same = stride == 1 and in_channels == out
         self.shortcut = nn.Identity() if same else conv_bn(in_channels, out, 1, stride=stride)
-        self.act = nn.Sequential(*activation(stage.activation))
+        self.act = nn.Sequential(*activation(stage.activation, out))
 
     def forward(self, feature_BCHW: Tensor) -> Tensor:
         """Feature to feature, ceil(size / stride)."""

@@ -43,7 +43,7 @@ def conv_bn(
     padding_hw = (dilation * (kernel_hw[0] - 1) // 2, dilation * (kernel_hw[1] - 1) // 2)
     make = StridedPointwise if kernel_hw == (1, 1) and stride not in (1, (1, 1)) else nn.Conv2d
     conv = make(in_channels, out_channels, kernel_hw, stride, padding_hw, dilation, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *activation(act))
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *activation(act, out_channels))
 
 
 def dense(in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int, act: str | None) -> nn.Module:

@@ -23,4 +23,4 @@ def spatial_separable(
     """
     vertical = conv_bn(in_channels, out_channels, (kernel, 1), stride=(stride, 1), dilation=dilation, act=None)
     horizontal = conv_bn(out_channels, out_channels, (1, kernel), stride=(1, stride), dilation=dilation, act=act)
-    return nn.Sequential(*vertical, *activation(act or "relu"), *horizontal)
+    return nn.Sequential(*vertical, *activation(act or "relu", out_channels), *horizontal)

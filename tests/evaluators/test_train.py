@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 import evaluators.segmentation as segmentation
 from evaluators.batches import augmented, batches
@@ -13,11 +14,12 @@ from evaluators.datasets.clips import ClipPool, clip_pool
 from evaluators.datasets.registry import open_dataset
 from evaluators.options import TrainOptions, train_options
 from evaluators.segmentation import evaluate_model, predictor
-from evaluators.train import DivergedError, TrainResult, train_network
+from evaluators.train import DivergedError, TrainResult, _groups, train_network
 from evaluators.training_data import TrainingData, still_pool
 from search_spaces.architecture import Architecture, TemporalSite, TrainingSpec
 from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.errors import InputError
+from search_spaces.network import build
 from search_spaces.presets import PRESETS
 
 SMALL = PRESETS["plain_small"].architecture
@@ -49,6 +51,17 @@ def test_training_draws_nothing_from_the_global_generator(data: TrainingData) ->
     before = torch.random.get_rng_state()
     _train(data)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_weights_of_convolutions_alone_decay() -> None:
+    """Not the slopes of PReLU: pulled to zero it would become ReLU (He et al. 2015, arXiv:1502.01852, section 2)."""
+    stage = replace(SMALL.video.stages[0], activation="prelu", attention="squeeze_excitation")
+    model = build(Architecture(replace(SMALL.video, stages=(stage, *SMALL.video.stages[1:]))), 5)
+    decayed, kept = ({id(p) for p in group["params"]} for group in _groups(model, 0.1))  # type: ignore[attr-defined]
+    assert decayed == {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d)}
+    slopes = {id(m.weight) for m in model.modules() if isinstance(m, nn.PReLU)}
+    assert slopes
+    assert slopes <= kept
 
 
 def test_it_learns(data: TrainingData) -> None:

@@ -1,6 +1,7 @@
 """The model contract, over every cell, block, convolution, activation, preset and random architectures."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -79,6 +80,7 @@ SITES = [
     ),
     *(TemporalSite(place, ConvGRUSpec(), "add", "1/2") for place in _network().video.placements),
     *(TemporalSite("decoder", ConvGRUSpec(), fusion, share) for fusion in FUSIONS for share in SHARES),
+    TemporalSite("decoder", ConvGRUSpec(gate="hard_sigmoid")),
 ]
 
 
@@ -122,14 +124,19 @@ def test_the_average_starts_at_the_first_frame_and_halves_from_there() -> None:
     assert second.item() == pytest.approx(2.0)
 
 
-def test_a_gru_matches_its_equations() -> None:
-    cell = build_cell(ConvGRUSpec(1), 1)
+@pytest.mark.parametrize(
+    ("gate", "sigmoid"), [("sigmoid", torch.sigmoid), ("hard_sigmoid", lambda x: (x / 6 + 0.5).clamp(0, 1))]
+)
+def test_a_gru_matches_its_equations(
+    gate: Literal["sigmoid", "hard_sigmoid"], sigmoid: Callable[[Tensor], Tensor]
+) -> None:
+    cell = build_cell(ConvGRUSpec(1, gate=gate), 1)
     x, h = torch.tensor(0.7), torch.tensor(-0.2)
     gates, candidate = cell.gates, cell.candidate
     assert isinstance(gates, nn.Conv2d)
     assert isinstance(candidate, nn.Conv2d)
     pre = gates.weight[:, :, 0, 0] @ torch.stack([x, h]) + gates.bias
-    reset, update = torch.sigmoid(pre)
+    reset, update = sigmoid(pre)
     new = torch.tanh(candidate.weight[0, :, 0, 0] @ torch.stack([x, reset * h]) + candidate.bias[0])
     expected = (1 - update) * new + update * h
     out, _ = cell.step(x.view(1, 1, 1, 1), (h.view(1, 1, 1, 1),))

@@ -2,11 +2,14 @@
 
 import random
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from search_spaces.activations import ACTIVATIONS
+from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, StageSpec, StemSpec
 from search_spaces.decisions import sample
 from search_spaces.network import VideoSegmenter, build
 from search_spaces.presets import PRESETS
@@ -69,6 +72,24 @@ def test_a_convolution_absorbs_norm_sum_and_activation() -> None:
     assert not any(call.kind in ("batch_norm", "relu") for call in calls)
     assert calls[-1].kind == "resize"
     assert calls[-1].out_hw == SIZE
+
+
+def test_activations_are_told_apart() -> None:
+    """Else a latency table would have one row for two that cost differently, as the two forms of GELU do."""
+    network = PRESETS["plain_small"].architecture.video
+    listed = {
+        op_calls(Architecture(replace(network, stem=replace(network.stem, activation=name))), SIZE, 7)  # type: ignore[arg-type]
+        for name in ACTIVATIONS
+    }
+    assert len(listed) == len(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS.keys() - {"low_cost_swish"}))
+def test_a_convolution_absorbs_every_activation_of_one_operation(name: str) -> None:
+    stage = StageSpec("residual", 2, 8, 2, activation=name)  # type: ignore[arg-type]
+    network = NetworkSpec(StemSpec(8, name), (stage,), DecoderSpec("bilinear", 8, activation=name))  # type: ignore[arg-type]
+    kinds = {call.kind for call in op_calls(Architecture(network), SIZE, 7)}
+    assert kinds == {"conv", "resize", "sub", "div"}  # the frame's normalization is all that stands alone
 
 
 def test_parameters_and_state_are_those_of_the_module() -> None:
