@@ -1,13 +1,14 @@
 """`vidseg-nas list`: what can be named elsewhere. Knows nothing of what the names stand for."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nas.commands.output import Answer, DebugOption, JsonOption, answer
 
-Names = Mapping[str, str]
+Names = Mapping[str, Any]
+"""Name -> a sentence, or facts whose "summary" is one."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,8 @@ def listing(
             raise InputError(f"list: {kind!r} given; allowed: {', '.join(KINDS)}")
         names = KINDS[kind]()
         width = max((len(name) for name in names), default=0)
-        return Answer({kind: dict(names)}, tuple(f"{name:<{width}}  {what}".rstrip() for name, what in names.items()))
+        said = {name: what if isinstance(what, str) else what["summary"] for name, what in names.items()}
+        return Answer({kind: dict(names)}, tuple(f"{name:<{width}}  {what}".rstrip() for name, what in said.items()))
 
     answer(json_output, work)
 
@@ -47,9 +49,23 @@ def _presets() -> Names:
 
 
 def _cells() -> Names:
+    from dataclasses import asdict
+
+    from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, every_cell
     from search_spaces.cells.registry import CELLS
 
-    return {name: f"{_first_line(entry.spec)} ({entry.source})" for name, entry in CELLS.items()}
+    at = {"channels": REFERENCE_CHANNELS, "height": REFERENCE_HW[0], "width": REFERENCE_HW[1]}
+    return {
+        name: {
+            "summary": f"{_first_line(entry.spec)} ({entry.source})",
+            "source": entry.source,
+            "survey": entry.survey,
+            "at": at,
+            **asdict(cell_cost(entry.spec())),
+            "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in every_cell(name)],
+        }
+        for name, entry in CELLS.items()
+    }
 
 
 def _ops() -> Names:
