@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_spaces.cells.specs import CellSpec
+from search_spaces.cells.specs import CellSpec, FeedbackSpec
 from search_spaces.door import STRICT
 from search_spaces.stage_spec import Activation, Channels, StageSpec, StemSpec
 
@@ -58,6 +58,14 @@ class TemporalSite:
     cell: CellSpec
     fusion: Fusion = "replace"
     share: Share = "1"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cell, FeedbackSpec):
+            carried = "softmax" if self.placement == "logits" else "tanh"
+            if self.cell.carries != carried:
+                raise ValueError(
+                    f"cell.carries {self.cell.carries!r} given; feedback at {self.placement!r} carries {carried!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

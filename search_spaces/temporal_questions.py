@@ -6,11 +6,16 @@ from typing import Literal
 from search_spaces.cells.specs import (
     CellSpec,
     ConvGRUSpec,
+    ConvLSTMSpec,
+    DiagonalStateSpaceSpec,
     ExponentialAverageSpec,
     FeedbackSpec,
+    FlowGatedWarpSpec,
     FlowWarpedAverageSpec,
     MinGRUSpec,
     SimilarityGateSpec,
+    StackedConvGRUSpec,
+    StreamedConvSpec,
     TemporalShiftSpec,
 )
 from search_spaces.decisions import Choose
@@ -25,18 +30,27 @@ FOLDS: tuple[Literal[8, 4], ...] = (8, 4)
 GATE_KERNELS: tuple[Literal[3, 1], ...] = (3, 1)
 GATES: tuple[Literal["sigmoid", "hard_sigmoid"], ...] = ("sigmoid", "hard_sigmoid")
 GATE_FACTORIZATIONS: tuple[Literal["dense", "depthwise_separable"], ...] = ("dense", "depthwise_separable")
+STREAMED_FORMS: tuple[Literal["full", "r2plus1d", "channel_separated", "perpendicular", "orthogonal"], ...] = (
+    "full", "r2plus1d", "channel_separated", "perpendicular", "orthogonal",
+)  # fmt: skip
+STREAMED_FRAMES: tuple[Literal[2, 3], ...] = (2, 3)
+STATES: tuple[Literal[1, 2], ...] = (1, 2)
+CONFIDENCES: tuple[Literal["channel", "photometric"], ...] = ("channel", "photometric")
 
-PASSING = ("exponential_average", "flow_warped_average", "similarity_gate", "feedback")
+PASSING = (
+    "exponential_average", "flow_warped_average", "similarity_gate", "feedback", "flow_gated_warp",
+    "diagonal_state_space", "streamed_conv",
+)  # fmt: skip
 """Cells that pass the scale of a feature on, so that they may stand on class scores; tanh would bound those."""
 
 
-def _conv_gru(choose: Choose, name: str) -> CellSpec:
+def _gates(choose: Choose, name: str) -> tuple[Literal[1, 3], Literal["dense", "depthwise_separable"]]:
     kernel = choose(f"{name}.kernel", GATE_KERNELS)
     # A 1x1 kernel has one form only, so nothing is asked.
     factorization: Literal["dense", "depthwise_separable"] = "dense"
     if kernel == 3:
         factorization = choose(f"{name}.factorization", GATE_FACTORIZATIONS)
-    return ConvGRUSpec(kernel, factorization, choose(f"{name}.gate", GATES))
+    return kernel, factorization
 
 
 CELL_QUESTIONS: Mapping[str, AskCell] = {
@@ -46,7 +60,14 @@ CELL_QUESTIONS: Mapping[str, AskCell] = {
     "feedback": lambda choose, name: FeedbackSpec(),
     "temporal_shift": lambda choose, name: TemporalShiftSpec(choose(f"{name}.fold", FOLDS)),
     "min_gru": lambda choose, name: MinGRUSpec(),
-    "conv_gru": _conv_gru,
+    "conv_gru": lambda choose, name: ConvGRUSpec(*_gates(choose, name), gate=choose(f"{name}.gate", GATES)),
+    "stacked_conv_gru": lambda choose, name: StackedConvGRUSpec(*_gates(choose, name)),
+    "conv_lstm": lambda choose, name: ConvLSTMSpec(*_gates(choose, name)),
+    "diagonal_state_space": lambda choose, name: DiagonalStateSpaceSpec(choose(f"{name}.states", STATES)),
+    "streamed_conv": lambda choose, name: StreamedConvSpec(
+        choose(f"{name}.form", STREAMED_FORMS), choose(f"{name}.frames", STREAMED_FRAMES)
+    ),
+    "flow_gated_warp": lambda choose, name: FlowGatedWarpSpec(choose(f"{name}.confidence", CONFIDENCES)),
 }
 MAX_SITES = 2
 
@@ -64,10 +85,21 @@ def ask_temporal(choose: Choose, placements: tuple[Placement, ...]) -> tuple[Tem
     return tuple(sites)
 
 
+def kinds_at(place: Placement) -> tuple[str, ...]:
+    """The kinds of cells that may be chosen at a placement."""
+    return PASSING if place == "logits" else tuple(CELL_QUESTIONS)
+
+
+def ask_cell(choose: Choose, name: str, kind: str, place: Placement) -> CellSpec:
+    """Ask for a cell of a kind, as it stands at a placement."""
+    cell = CELL_QUESTIONS[kind](choose, name)
+    # What feedback carries follows from where it stands, so it is no question.
+    return FeedbackSpec("softmax") if isinstance(cell, FeedbackSpec) and place == "logits" else cell
+
+
 def _ask_site(choose: Choose, name: str, place: Placement) -> TemporalSite:
     on_scores = place == "logits"
-    kind = choose(f"{name}.kind", PASSING if on_scores else tuple(CELL_QUESTIONS))
-    cell = CELL_QUESTIONS[kind](choose, name)
+    cell = ask_cell(choose, name, choose(f"{name}.kind", kinds_at(place)), place)
     fusion = choose(f"{name}.fusion", FUSIONS)
     # Some classes remembered and others not would make their scores incomparable.
     share: Share = "1" if on_scores else choose(f"{name}.share", SHARES)

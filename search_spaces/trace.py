@@ -5,7 +5,7 @@ then absorb the batch norm, residual sum and activation that follow them alone (
 kernel). Multiply-accumulates and latency-table keys both come from this one list.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
@@ -210,9 +210,14 @@ def step_calls(model: nn.Module, size_hw: tuple[int, int]) -> tuple[OpCall, ...]
     with torch.device("meta"), torch.no_grad():
         frame = torch.empty(1, 3, *size_hw)
         state = streaming.initial_state(1, *size_hw)
-        recorder = _Recorder()
-        with recorder:
-            streaming.step(frame, state)
+        return calls_of(lambda: streaming.step(frame, state))
+
+
+def calls_of(work: Callable[[], object]) -> tuple[OpCall, ...]:
+    """The fusion groups that `work` executes, in order; meant for modules and inputs on the meta device."""
+    recorder = _Recorder()
+    with recorder:
+        work()
     return _grouped(recorder.nodes)
 
 

@@ -9,7 +9,7 @@ from nas.commands.output import Answer, DebugOption, JsonOption, answer
 
 Facts = Mapping[str, Any]
 Names = Mapping[str, str | Facts]
-"""A name is explained by a sentence, or by facts."""
+"""A name is explained by a sentence, or by facts, whose "summary" may be one."""
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +42,8 @@ def _said(what: str | Facts) -> str:
     """One line: the sentence, or the facts that there are."""
     if isinstance(what, str):
         return what
+    if "summary" in what:
+        return str(what["summary"])
     return "; ".join(f"{name} {value}" for name, value in what.items() if value is not None)
 
 
@@ -58,9 +60,23 @@ def _presets() -> Names:
 
 
 def _cells() -> Names:
+    from dataclasses import asdict
+
+    from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, every_cell
     from search_spaces.cells.registry import CELLS
 
-    return {name: f"{_first_line(entry.spec)} ({entry.source})" for name, entry in CELLS.items()}
+    at = {"channels": REFERENCE_CHANNELS, "height": REFERENCE_HW[0], "width": REFERENCE_HW[1]}
+    return {
+        name: {
+            "summary": f"{_first_line(entry.spec)} ({entry.source})",
+            "source": entry.source,
+            "survey": entry.survey,
+            "at": at,
+            **asdict(cell_cost(entry.spec())),
+            "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in every_cell(name)],
+        }
+        for name, entry in CELLS.items()
+    }
 
 
 def _ops() -> Names:

@@ -10,18 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces.activations import GATES
 from search_spaces.cells.base import State, TemporalCell
+from search_spaces.cells.gates import bias_of, gate_conv
 from search_spaces.cells.specs import ConvGRUSpec
-
-
-def _gate_conv(in_channels: int, out_channels: int, spec: ConvGRUSpec) -> nn.Module:
-    """The convolution of a gate: with bias, without batch norm, so that a step equals its training."""
-    padding = spec.kernel // 2
-    if spec.factorization == "dense":
-        return nn.Conv2d(in_channels, out_channels, spec.kernel, padding=padding)
-    return nn.Sequential(
-        nn.Conv2d(in_channels, in_channels, spec.kernel, padding=padding, groups=in_channels, bias=False),
-        nn.Conv2d(in_channels, out_channels, 1),
-    )
 
 
 class ConvGRU(TemporalCell):
@@ -31,13 +21,11 @@ class ConvGRU(TemporalCell):
         super().__init__()
         self.num_state = channels
         self.gate = GATES[spec.gate].function
-        self.gates = _gate_conv(2 * self.num_state, 2 * self.num_state, spec)
-        self.candidate = _gate_conv(2 * self.num_state, self.num_state, spec)
-        last = self.gates[-1] if isinstance(self.gates, nn.Sequential) else self.gates
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        nn.init.zeros_(last.bias)
-        nn.init.constant_(last.bias[self.num_state :], -1.0)
+        self.gates = gate_conv(2 * channels, 2 * channels, spec.kernel, spec.factorization)
+        self.candidate = gate_conv(2 * channels, channels, spec.kernel, spec.factorization)
+        bias = bias_of(self.gates)
+        nn.init.zeros_(bias)
+        nn.init.constant_(bias[channels:], -1.0)
 
     def initial_state(self, batch: int, height: int, width: int) -> State:
         """The hidden map h."""

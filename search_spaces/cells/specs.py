@@ -28,20 +28,53 @@ class TemporalShiftSpec:
     kind: Literal["temporal_shift"] = "temporal_shift"
 
 
+GateFactorization = Literal["dense", "depthwise_separable"]
+
+
+def _check_gates(kernel: int, factorization: GateFactorization) -> None:
+    """A 1x1 kernel has one form only, so it has one spelling: equal networks have equal keys."""
+    if kernel == 1 and factorization != "dense":
+        raise ValueError(f"factorization {factorization!r} given; a kernel of 1 is 'dense'")
+
+
 @dataclass(frozen=True, slots=True)
 class ConvGRUSpec:
     """Convolutional GRU."""
 
     __pydantic_config__: ClassVar = STRICT
     kernel: Literal[1, 3] = 3
-    factorization: Literal["dense", "depthwise_separable"] = "dense"
+    factorization: GateFactorization = "dense"
     gate: Literal["sigmoid", "hard_sigmoid"] = "sigmoid"
     kind: Literal["conv_gru"] = "conv_gru"
 
     def __post_init__(self) -> None:
-        # A 1x1 kernel has one form only, so it has one spelling: equal networks have equal keys.
-        if self.kernel == 1 and self.factorization != "dense":
-            raise ValueError(f"factorization {self.factorization!r} given; a kernel of 1 is 'dense'")
+        _check_gates(self.kernel, self.factorization)
+
+
+@dataclass(frozen=True, slots=True)
+class StackedConvGRUSpec:
+    """Two convolutional GRUs, the second on the first one's output."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kernel: Literal[1, 3] = 3
+    factorization: GateFactorization = "dense"
+    kind: Literal["stacked_conv_gru"] = "stacked_conv_gru"
+
+    def __post_init__(self) -> None:
+        _check_gates(self.kernel, self.factorization)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvLSTMSpec:
+    """Convolutional LSTM without peepholes."""
+
+    __pydantic_config__: ClassVar = STRICT
+    kernel: Literal[1, 3] = 3
+    factorization: GateFactorization = "dense"
+    kind: Literal["conv_lstm"] = "conv_lstm"
+
+    def __post_init__(self) -> None:
+        _check_gates(self.kernel, self.factorization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +95,14 @@ class MinGRUSpec:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSpec:
-    """The cell's own output of the frame before is mixed into the new feature."""
+    """The cell's own output of the frame before is mixed into the new feature.
+
+    `carries` is how that output is bounded: "softmax" on the class scores, where it is the previous prediction,
+    "tanh" everywhere else. It follows from the placement (TemporalSite holds it to that), so it is never asked.
+    """
 
     __pydantic_config__: ClassVar = STRICT
+    carries: Literal["tanh", "softmax"] = "tanh"
     kind: Literal["feedback"] = "feedback"
 
 
@@ -76,6 +114,34 @@ class SimilarityGateSpec:
     kind: Literal["similarity_gate"] = "similarity_gate"
 
 
+@dataclass(frozen=True, slots=True)
+class DiagonalStateSpaceSpec:
+    """Linear recurrences of every channel, `states` of them with rates of their own, then a 1x1 convolution."""
+
+    __pydantic_config__: ClassVar = STRICT
+    states: Literal[1, 2] = 1
+    kind: Literal["diagonal_state_space"] = "diagonal_state_space"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedConvSpec:
+    """A causal 3x3 convolution over space and the last `frames` frames, factorized as `form` says."""
+
+    __pydantic_config__: ClassVar = STRICT
+    form: Literal["full", "r2plus1d", "channel_separated", "perpendicular", "orthogonal"] = "full"
+    frames: Literal[2, 3] = 3
+    kind: Literal["streamed_conv"] = "streamed_conv"
+
+
+@dataclass(frozen=True, slots=True)
+class FlowGatedWarpSpec:
+    """What was before comes along a learned motion; how far it is trusted is learned a channel or seen a pixel."""
+
+    __pydantic_config__: ClassVar = STRICT
+    confidence: Literal["channel", "photometric"] = "channel"
+    kind: Literal["flow_gated_warp"] = "flow_gated_warp"
+
+
 CellSpec = Annotated[
     ExponentialAverageSpec
     | TemporalShiftSpec
@@ -83,6 +149,11 @@ CellSpec = Annotated[
     | FlowWarpedAverageSpec
     | MinGRUSpec
     | FeedbackSpec
-    | SimilarityGateSpec,
+    | SimilarityGateSpec
+    | StackedConvGRUSpec
+    | ConvLSTMSpec
+    | DiagonalStateSpaceSpec
+    | StreamedConvSpec
+    | FlowGatedWarpSpec,
     Field(discriminator="kind"),
 ]

@@ -119,6 +119,23 @@ class TestAnswers:
         text = cli("list", kind).out
         assert all(name in text for name in ran.facts[kind])
 
+    def test_cells_are_listed_with_what_they_cost(self, cli: object) -> None:
+        """At 64 channels and 45 x 60: a ConvGRU has 6 k^2 C^2 products a pixel and carries C values."""
+        cells = cli("list", "cells", "--json").facts["cells"]
+        gru = cells["conv_gru"]
+        assert gru["at"] == {"channels": 64, "height": 45, "width": 60}
+        assert (gru["survey"], gru["states"]) == ("4.2", 1)
+        assert gru["macs"] == 6 * 9 * 64**2 * 45 * 60
+        assert gru["state_bytes"] == 4 * 64 * 45 * 60
+        assert gru["parameters"] == 6 * 9 * 64**2 + 3 * 64
+        assert [(v["spec"]["kernel"], v["spec"]["factorization"]) for v in gru["variants"]] == [
+            (3, "dense"), (3, "depthwise_separable"), (1, "dense"),
+        ]  # fmt: skip
+        for name, cell in cells.items():
+            assert cell["source"] in cell["summary"], name
+            assert cell["survey"] == "" or cell["survey"][0] in "45", name
+            assert cell["variants"], name
+
     def test_doctor(self, cli: object) -> None:
         ran = cli("doctor", "--json")
         assert ran.status == (0 if ran.facts["healthy"] else 1)

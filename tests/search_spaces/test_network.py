@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Literal
 
 import pytest
@@ -19,8 +19,10 @@ from search_spaces.architecture import (
     StemSpec,
     TemporalSite,
 )
+from search_spaces.cell_costs import every_cell
+from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.registry import CELLS, build_cell
-from search_spaces.cells.specs import ConvGRUSpec, ExponentialAverageSpec
+from search_spaces.cells.specs import CellSpec, ConvGRUSpec, ExponentialAverageSpec
 from search_spaces.decisions import sample
 from search_spaces.network import VideoSegmenter, build
 from search_spaces.ops.blocks import BLOCKS
@@ -72,28 +74,46 @@ def _largest_difference(model: VideoSegmenter, clip_BTCHW: Tensor) -> float:
     return worst
 
 
+def _said(given: CellSpec | TemporalSite) -> str:
+    cell = given.cell if isinstance(given, TemporalSite) else given
+    values = [str(value) for name, value in asdict(cell).items() if name != "kind"]
+    where = [given.placement, given.fusion, given.share] if isinstance(given, TemporalSite) else []
+    return "-".join([cell.kind, *values, *where])
+
+
+def _cell(spec: CellSpec, channels: int, seed: int = 0) -> TemporalCell:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_cell(spec, channels)
+
+
+VARIANTS = [
+    TemporalSite(place, spec)
+    for kind in sorted(CELLS)
+    for place in ("bottleneck", "logits")
+    for spec in every_cell(kind, place)
+]
 SITES = [
-    *(
-        TemporalSite(place, CELLS[kind].spec())
-        for kind in sorted(CELLS)
-        for place in ("bottleneck", "decoder", "logits")
-    ),
+    *(TemporalSite("decoder", CELLS[kind].spec()) for kind in sorted(CELLS)),
     *(TemporalSite(place, ConvGRUSpec(), "add", "1/2") for place in _network().video.placements),
     *(TemporalSite("decoder", ConvGRUSpec(), fusion, share) for fusion in FUSIONS for share in SHARES),
     TemporalSite("decoder", ConvGRUSpec(gate="hard_sigmoid")),
 ]
 
 
-@pytest.mark.parametrize("site", SITES, ids=lambda s: f"{s.cell.kind}-{s.placement}-{s.fusion}-{s.share}")
+@pytest.mark.parametrize("site", [*SITES, *VARIANTS], ids=_said)
 def test_a_clip_equals_its_frames_one_by_one_at_odd_sizes(site: TemporalSite) -> None:
     model = _built(_network(temporal=(site,)))
     assert _largest_difference(model, _clip(4, 37, 51)) < TOLERANCE
 
 
-@pytest.mark.parametrize("kind", sorted(CELLS))
+CELL_SPECS = [spec for kind in sorted(CELLS) for spec in every_cell(kind)]
+
+
+@pytest.mark.parametrize("spec", CELL_SPECS, ids=_said)
 class TestEveryCell:
-    def test_keeps_shape_and_every_parameter_learns(self, kind: str) -> None:
-        cell = build_cell(CELLS[kind].spec(), 8)
+    def test_keeps_shape_and_every_parameter_learns(self, spec: CellSpec) -> None:
+        cell = _cell(spec, 8)
         feature = torch.randn(2, 3, 8, 5, 7, generator=torch.Generator().manual_seed(0))
         out, state = cell.scan(feature, cell.initial_state(2, 5, 7))
         assert out.shape == feature.shape
@@ -104,9 +124,25 @@ class TestEveryCell:
             assert torch.isfinite(parameter.grad).all(), name
             assert parameter.grad.abs().sum() > 0, name
 
-    def test_remembers(self, kind: str) -> None:
+    @torch.no_grad()
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_goes_on_from_any_state_on_any_number_of_channels(self, spec: CellSpec, channels: int) -> None:
+        """Clips of one frame, of fewer frames than a cell remembers and of more, one after the other."""
+        cell = _cell(spec, channels).eval()
+        clip = torch.randn(2, 8, channels, 5, 7, generator=torch.Generator().manual_seed(0))
+        stepped = scanned = cell.initial_state(2, 5, 7)
+        for part in clip.split([1, 2, 4, 1], 1):  # type: ignore[no-untyped-call]
+            out, scanned = cell.scan(part, scanned)
+            for t in range(part.shape[1]):
+                expected, stepped = cell.step(part[:, t], stepped)
+                assert (out[:, t] - expected).abs().max() < TOLERANCE
+            for one, other in zip(scanned, stepped, strict=True):
+                assert one.shape == other.shape
+                assert (one - other).abs().max() < TOLERANCE
+
+    def test_remembers(self, spec: CellSpec) -> None:
         """What was seen before changes the answer: a cell that drops its state fails here."""
-        cell = build_cell(CELLS[kind].spec(), 8).eval()
+        cell = _cell(spec, 8).eval()
         past, now = torch.randn(2, 1, 8, 5, 7, generator=torch.Generator().manual_seed(0)).unbind(0)
         with torch.no_grad():
             _, state = cell.step(past, cell.initial_state(1, 5, 7))
@@ -227,10 +263,10 @@ def test_a_state_of_another_network_is_refused() -> None:
         model.step(torch.rand(1, 3, 32, 32), (torch.zeros(1),))
 
 
-@pytest.mark.parametrize("kind", sorted(CELLS))
-def test_every_cell_learns_under_mixed_precision(kind: str) -> None:
+@pytest.mark.parametrize("spec", CELL_SPECS, ids=_said)
+def test_every_cell_learns_under_mixed_precision(spec: CellSpec) -> None:
     """As on CUDA: features in bfloat16 meet a state that begins in float32."""
-    model = build(_network(temporal=(TemporalSite("decoder", CELLS[kind].spec()),)), 5).train()
+    model = build(_network(temporal=(TemporalSite("decoder", spec),)), 5).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(_clip(3, 37, 51))
         loss = logits.float().square().mean()
@@ -241,7 +277,7 @@ def test_every_cell_learns_under_mixed_precision(kind: str) -> None:
         assert torch.isfinite(parameter.grad).all(), name
 
 
-@pytest.mark.parametrize("site", SITES, ids=lambda s: f"{s.cell.kind}-{s.placement}-{s.fusion}-{s.share}")
+@pytest.mark.parametrize("site", SITES, ids=_said)
 @pytest.mark.parametrize("scale", ["1", "3/4", "1/2"])
 @pytest.mark.parametrize("size_hw", [(32, 32), (33, 95)])
 def test_the_state_promised_is_the_state_returned(
