@@ -12,11 +12,11 @@ from pydantic import Field
 from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
 from search_spaces.network_spec import DecoderSpec, NetworkSpec, Placement, TemporalSite
-from search_spaces.stage_spec import Activation, Channels, ConvSpec, Factorization, StageSpec, StemSpec
+from search_spaces.stage_spec import Activation, Block, Channels, ConvSpec, Factorization, StageSpec, StemSpec
 
 __all__ = [
-    "Activation", "Architecture", "Channels", "ConvSpec", "DecoderSpec", "Factorization", "NetworkSpec", "Placement",
-    "PointSpec", "StageSpec", "StemSpec", "TemporalSite", "TrainingSpec", "key_of",
+    "Activation", "Architecture", "Block", "Channels", "ConvSpec", "DecoderSpec", "Factorization", "NetworkSpec",
+    "Placement", "PointSpec", "StageSpec", "StemSpec", "TemporalSite", "TrainingSpec", "key_of",
 ]  # fmt: skip
 
 
