@@ -19,6 +19,7 @@ from search_spaces.activations import ACTIVATIONS
 from search_spaces.architecture import Activation, Architecture, ConvSpec, StageSpec
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.registry import CELLS
+from search_spaces.op_catalogue import OPS
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
@@ -103,7 +104,13 @@ class TestEverythingIsListed:
 
         assert allowed(ConvSpec, "factorization") == set(CONVS)
         assert allowed(StageSpec, "block") == set(BLOCKS)
+        assert {name for name, entry in OPS.items() if entry.kind == "convolution"} == set(CONVS)
+        assert {name for name, entry in OPS.items() if entry.kind == "block"} == set(BLOCKS)
         assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
+
+    def test_operations_say_where_they_come_from(self) -> None:
+        for name, entry in OPS.items():
+            assert SOURCE.search(entry.source), name
 
     def test_presets_say_where_they_come_from(self) -> None:
         for name, entry in PRESETS.items():

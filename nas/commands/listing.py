@@ -1,13 +1,14 @@
 """`vidseg-nas list`: what can be named elsewhere. Knows nothing of what the names stand for."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nas.commands.output import Answer, DebugOption, JsonOption, answer
 
-Names = Mapping[str, str]
+Names = Mapping[str, str | Mapping[str, Any]]
+"""Name -> what it is, in a sentence or as facts."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,8 @@ def listing(
             raise InputError(f"list: {kind!r} given; allowed: {', '.join(KINDS)}")
         names = KINDS[kind]()
         width = max((len(name) for name in names), default=0)
-        return Answer({kind: dict(names)}, tuple(f"{name:<{width}}  {what}".rstrip() for name, what in names.items()))
+        lines = (f"{name:<{width}}  {_sentence(what)}".rstrip() for name, what in names.items())
+        return Answer({kind: dict(names)}, tuple(lines))
 
     answer(json_output, work)
 
@@ -53,9 +55,16 @@ def _cells() -> Names:
 
 
 def _ops() -> Names:
-    from search_spaces.ops.registry import CONVS
+    from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
 
-    return {name: _first_line(build) for name, build in CONVS.items()}
+    found = {}
+    for name, entry in OPS.items():
+        parameters, macs = reference_cost(name)
+        found[name] = {
+            "kind": entry.kind, "source": entry.source, "survey": entry.survey, "parameters": parameters, "macs": macs,
+            "at": f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+        }  # fmt: skip
+    return found
 
 
 def _activations() -> Names:
@@ -94,6 +103,13 @@ def _devices() -> Names:
     found = sorted(item.name for item in tables.iterdir()) if tables.is_dir() else []
     recorded = {name.removesuffix(".jsonl"): "recorded latency table" for name in found if name.endswith(".jsonl")}
     return {THIS_CPU: "the machine this runs on; measured live", **recorded}
+
+
+def _sentence(what: str | Mapping[str, Any]) -> str:
+    """Facts in one line; what is empty is left out."""
+    if isinstance(what, str):
+        return what
+    return "; ".join(f"{name} {fact}" for name, fact in what.items() if fact != "")
 
 
 def _first_line(documented: object) -> str:

@@ -119,6 +119,15 @@ class TestAnswers:
         text = cli("list", kind).out
         assert all(name in text for name in ran.facts[kind])
 
+    def test_operations_are_listed_with_origin_and_cost(self, cli: object) -> None:
+        ops = cli("list", "ops", "--json").facts["ops"]
+        assert ops["dense"]["macs"] == 9 * 64 * 64 * 45 * 60
+        assert ops["shift"]["survey"] == "5.4.3"
+        assert ops["shufflenet_v2"]["kind"] == "block"
+        for name, entry in ops.items():
+            assert set(entry) == {"kind", "source", "survey", "parameters", "macs", "at"}, name
+            assert entry["parameters"] > 0, name
+
     def test_doctor(self, cli: object) -> None:
         ran = cli("doctor", "--json")
         assert ran.status == (0 if ran.facts["healthy"] else 1)
