@@ -26,6 +26,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import MissingExtraError
+from search_spaces.fuse import fuse_branches
 
 OPSET = 20
 
@@ -103,9 +104,10 @@ def step_metadata(architecture: Architecture, num_classes: int, size_hw: tuple[i
 def fold_batch_norms(model: nn.Module) -> nn.Module:
     """A copy in which every Conv2d directly followed by a BatchNorm2d in a Sequential is one convolution.
 
-    Only plain Sequentials are touched: there, neighbours in the list are neighbours in the computation.
+    Branches that sum up to one convolution become it first (`search_spaces.fuse`). Only plain Sequentials are
+    touched: there, neighbours in the list are neighbours in the computation.
     """
-    folded = copy.deepcopy(model)
+    folded = fuse_branches(copy.deepcopy(model))
     for module in folded.modules():
         if type(module).forward is not nn.Sequential.forward:
             continue

@@ -12,10 +12,20 @@ from pydantic import Field
 from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
 from search_spaces.network_spec import DecoderSpec, NetworkSpec, Placement, TemporalSite
-from search_spaces.stage_spec import Activation, Attention, Channels, ConvSpec, Factorization, StageSpec, StemSpec
+from search_spaces.stage_spec import (
+    Activation,
+    Attention,
+    Block,
+    Channels,
+    ConvSpec,
+    Factorization,
+    StageSpec,
+    StemSpec,
+)  # fmt: skip
 
 __all__ = [
-    "Activation", "Architecture", "Attention", "Channels", "ConvSpec", "DecoderSpec", "Factorization", "NetworkSpec",
+    "Activation", "Architecture", "Attention", "Block", "Channels", "ConvSpec", "DecoderSpec", "Factorization",
+    "NetworkSpec",
     "Placement", "PointSpec", "StageSpec", "StemSpec", "TemporalSite", "TrainingSpec", "key_of",
 ]  # fmt: skip
 

@@ -92,11 +92,9 @@ class NetworkSpec:
             )
         widths = (self.stem.channels, *(stage.channels for stage in self.stages))
         for index, stage in enumerate(self.stages):
-            if stage.conv.factorization == "grouped" and (widths[index] % 2 or stage.channels % 2):
-                raise ValueError(
-                    f"stages.{index}: grouped convolutions from {widths[index]} to {stage.channels} channels given; "
-                    "both must be even, for a single group is 'dense'"
-                )
+            refusal = stage.refusal(widths[index])
+            if refusal is not None:
+                raise ValueError(f"stages.{index}: {refusal}")
         self._check_sites()
 
     def _check_sites(self) -> None:

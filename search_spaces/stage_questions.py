@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from search_spaces.architecture import Activation, Attention, ConvSpec, Factorization, StageSpec
+from search_spaces.architecture import Activation, Attention, Block, ConvSpec, Factorization, StageSpec
 from search_spaces.decisions import Choose
+from search_spaces.stage_spec import EXPANDING, OWN_CONV, Depthwise
 
 ACTIVATIONS: tuple[Activation, ...] = (
     "relu", "hard_swish", "silu", "leaky_relu", "relu6", "gelu", "gelu_tanh", "elu", "prelu", "low_cost_swish", "mish",
 )  # fmt: skip
 """The common ones first; the first four are where they were before there were more."""
 ATTENTIONS: tuple[Attention, ...] = ("none", "squeeze_excitation", "spatial")
-BLOCKS: tuple[Literal["plain", "residual", "inverted_residual"], ...] = (
-    "plain",
-    "residual",
-    "inverted_residual",
-)
-FACTORIZATIONS: tuple[Factorization, ...] = ("dense", "grouped", "depthwise_separable", "spatial_separable")
+BLOCKS: tuple[Block, ...] = (
+    "plain", "residual", "inverted_residual", "universal_inverted_bottleneck", "shufflenet_v1", "shufflenet_v2",
+    "inception", "dense_connection",
+)  # fmt: skip
+FACTORIZATIONS: tuple[Factorization, ...] = (
+    "dense", "grouped", "depthwise_separable", "spatial_separable", "depthwise_spatial", "low_rank", "partial", "shift",
+    "mixed_dilation", "reparameterized",
+)  # fmt: skip
 KERNELS: tuple[Literal[3, 5], ...] = (3, 5)
 DILATIONS: tuple[Literal[1, 2, 4], ...] = (1, 2, 4)
 STAGE_WIDTHS = ((16, 24, 32), (24, 32, 48), (32, 48, 64, 96), (48, 64, 96, 128))
@@ -30,25 +33,32 @@ def ask_stage(choose: Choose, index: int, stride: Literal[1, 2]) -> StageSpec:
     """The questions of stage `index`, whose first block has `stride`."""
     name = f"stage{index}"
     block = choose(f"{name}.block", BLOCKS)
-    factorization: Factorization = "depthwise_separable"
-    expansion = 1
-    if block == "inverted_residual":
-        expansion = choose(f"{name}.expansion", (2, 4))
-    else:
-        factorization = choose(f"{name}.factorization", FACTORIZATIONS)
-    kernel = choose(f"{name}.kernel", KERNELS)
-    # Dilation widens the view where resolution is no longer lowered; before that it only skips pixels.
-    dilation: Literal[1, 2, 4] = choose(f"{name}.dilation", DILATIONS) if stride == 1 else 1
+    expansion = choose(f"{name}.expansion", (2, 4)) if block in EXPANDING else 1
+    depthwise: Depthwise = "between"
+    if block == "universal_inverted_bottleneck":
+        # Without a depthwise convolution nothing could take the stride.
+        forms: tuple[Depthwise, ...] = ("before", "both") if stride == 2 else ("before", "both", "none")
+        depthwise = choose(f"{name}.depthwise", forms)
     return StageSpec(
         block=block,
+        conv=ConvSpec("depthwise_separable") if depthwise == "none" else _ask_conv(choose, name, block, stride),
         depth=choose(f"{name}.depth", (1, 2, 3)),
         channels=choose(f"{name}.channels", STAGE_WIDTHS[index]),
         stride=stride,
-        conv=ConvSpec(factorization, kernel, dilation),
         expansion=expansion,
         activation=choose(f"{name}.activation", ACTIVATIONS),
         attention=choose(f"{name}.attention", ATTENTIONS),
+        depthwise=depthwise,
     )
+
+
+def _ask_conv(choose: Choose, name: str, block: Block, stride: Literal[1, 2]) -> ConvSpec:
+    own = OWN_CONV.get(block)
+    factorization = choose(f"{name}.factorization", FACTORIZATIONS) if own is None else own
+    kernel = 3 if block == "inception" else choose(f"{name}.kernel", KERNELS)
+    # Dilation widens the view where resolution is no longer lowered; before that it only skips pixels.
+    dilated = stride == 1 and factorization != "mixed_dilation"
+    return ConvSpec(factorization, kernel, choose(f"{name}.dilation", DILATIONS) if dilated else 1)
 
 
 def joined(stages: Sequence[StageSpec]) -> tuple[StageSpec, ...]:

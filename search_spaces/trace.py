@@ -5,6 +5,7 @@ then absorb the batch norm, residual sum and activation that follow them alone (
 kernel). Multiply-accumulates and latency-table keys both come from this one list.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InputError
+from search_spaces.fuse import fuse_branches
 from search_spaces.network import build
 from search_spaces.network import num_parameters as parameters_of
 
@@ -46,6 +48,9 @@ NAMES = {
     "_upsample_bilinear2d_aa": "resize",
     "mean": "global_pool",
     "cat": "concat",
+    "avg_pool2d": "avg_pool",
+    "max_pool2d_with_indices": "max_pool",
+    "constant_pad_nd": "pad",
     "ones_like": "constant",
     "hardtanh": "relu6",
     "_prelu_kernel": "prelu",
@@ -153,7 +158,10 @@ def _attributes(name: str, tensors: list[Tensor], args: tuple[Any, ...], out: An
 
 
 def _channels(tensor: Tensor | None) -> int:
-    return int(tensor.shape[1]) if tensor is not None and tensor.dim() > 1 else 1
+    """All that lies between batch and pixels: a shuffle copies [N, C / groups, groups, H, W]."""
+    if tensor is None or tensor.dim() < 2:
+        return 1
+    return math.prod(tensor.shape[1:-2]) if tensor.dim() > 4 else int(tensor.shape[1])
 
 
 def _hw(tensor: Tensor | None) -> tuple[int, int]:
@@ -208,16 +216,17 @@ def step_calls(model: nn.Module, size_hw: tuple[int, int]) -> tuple[OpCall, ...]
     """As `op_calls`, of a module on the meta device and in eval mode that has the methods of a VideoSegmenter."""
     streaming = cast("Any", model)
     with torch.device("meta"), torch.no_grad():
+        fuse_branches(model)
         frame = torch.empty(1, 3, *size_hw)
         state = streaming.initial_state(1, *size_hw)
         return calls_of(lambda: streaming.step(frame, state))
 
 
-def calls_of(work: Callable[[], object]) -> tuple[OpCall, ...]:
-    """The fusion groups that `work` executes, in order; meant for modules and inputs on the meta device."""
+def calls_of(run: Callable[[], object]) -> tuple[OpCall, ...]:
+    """The fusion groups that `run` executes, in order; its tensors should be on the meta device."""
     recorder = _Recorder()
     with recorder:
-        work()
+        run()
     return _grouped(recorder.nodes)
 
 

@@ -21,6 +21,7 @@ from search_spaces.architecture import Activation, Architecture, ConvSpec, Stage
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.registry import CELLS
 from search_spaces.cells.specs import ConvGRUSpec
+from search_spaces.op_catalogue import OPS
 from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
@@ -110,10 +111,16 @@ class TestEverythingIsListed:
         assert allowed(StageSpec, "attention") == {"none", *ATTENTIONS}
         assert allowed(ConvGRUSpec, "gate") < set(GATES)
         assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
+        assert {name for name, entry in OPS.items() if entry.kind == "convolution"} == set(CONVS)
+        assert {name for name, entry in OPS.items() if entry.kind == "block"} == set(BLOCKS)
 
     def test_the_questions_offer_exactly_what_is_listed(self) -> None:
         assert tuple(ACTIVATIONS) == stage_questions.ACTIVATIONS
         assert ("none", *ATTENTIONS) == stage_questions.ATTENTIONS
+
+    def test_operations_say_where_they_come_from(self) -> None:
+        for name, entry in OPS.items():
+            assert SOURCE.search(entry.source), name
 
     def test_presets_say_where_they_come_from(self) -> None:
         for name, entry in PRESETS.items():

@@ -11,6 +11,7 @@ from latency_tables import anchor
 from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
 from search_spaces.architecture import Architecture
+from search_spaces.fuse import fuse_branches
 
 
 class TorchStep:
@@ -74,7 +75,7 @@ class AnchorModule(nn.Module):
 
 
 class TorchEager:
-    """Modules as they are, float32."""
+    """Modules as they are but for branches that fuse into one convolution, float32."""
 
     def version(self) -> str:
         """The package's version."""
@@ -103,7 +104,7 @@ class TorchEager:
         torch.set_num_threads(threads)
         architecture = Architecture.from_json(candidate.architecture)
         model = build_random(architecture, candidate.num_classes, seed=candidate.weights_seed)
-        return TorchStep(model, candidate.size_hw)
+        return TorchStep(fuse_branches(model), candidate.size_hw)
 
     def load_anchor(self, path: Path | None, threads: int) -> StreamingStep:
         """The anchor as a module; `path` is not needed."""

@@ -80,11 +80,16 @@ def _cells() -> Names:
 
 
 def _ops() -> Names:
-    from search_spaces.ops.attention import ATTENTIONS
-    from search_spaces.ops.registry import CONVS
+    from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
 
-    attentions = {name: f"{_first_line(entry.make)} ({entry.source})" for name, entry in ATTENTIONS.items()}
-    return {name: _first_line(build) for name, build in CONVS.items()} | attentions
+    found = {}
+    for name, entry in OPS.items():
+        parameters, macs = reference_cost(name)
+        found[name] = {
+            "kind": entry.kind, "source": entry.source, "survey": entry.survey, "parameters": parameters, "macs": macs,
+            "at": f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+        }  # fmt: skip
+    return found
 
 
 def _activations() -> Names:
@@ -129,6 +134,13 @@ def _devices() -> Names:
     found = sorted(item.name for item in tables.iterdir()) if tables.is_dir() else []
     recorded = {name.removesuffix(".jsonl"): "recorded latency table" for name in found if name.endswith(".jsonl")}
     return {THIS_CPU: "the machine this runs on; measured live", **recorded}
+
+
+def _sentence(what: str | Mapping[str, Any]) -> str:
+    """Facts in one line; what is empty is left out."""
+    if isinstance(what, str):
+        return what
+    return "; ".join(f"{name} {fact}" for name, fact in what.items() if fact != "")
 
 
 def _first_line(documented: object) -> str:

@@ -88,7 +88,7 @@ def _stage_lines(stage: StageSpec) -> tuple[str, ...]:
     expansion = f" x{stage.expansion}" if stage.expansion > 1 else ""
     dilation = f" dil {conv.dilation}" if conv.dilation > 1 else ""
     return (
-        f"{stage.depth} {stage.block}{expansion}",
+        f"{stage.depth} {stage.block}{expansion}" + (f" {stage.depthwise}" if stage.depthwise != "between" else ""),
         f"{stage.channels} channels" + (f" /{stage.stride}" if stage.stride > 1 else ""),
         f"{conv.factorization} {conv.kernel}{dilation}",
         stage.activation,

@@ -1,13 +1,17 @@
-"""Blocks of a stage: plain, residual, inverted residual. Knows nothing of where they stand."""
+"""Blocks of a stage by name; the elementary ones stand here. Knows nothing of where they stand in a network."""
 
 from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
 from search_spaces.activations import activation
-from search_spaces.architecture import StageSpec
+from search_spaces.architecture import Block, StageSpec
 from search_spaces.ops.dense import conv_bn
+from search_spaces.ops.dense_connection import DenseConnection
+from search_spaces.ops.inception import Inception
 from search_spaces.ops.registry import CONVS
+from search_spaces.ops.shufflenet import ShuffleNetV1, ShuffleNetV2
+from search_spaces.ops.universal_inverted_bottleneck import UniversalInvertedBottleneck
 
 
 def plain(stage: StageSpec, in_channels: int, stride: int) -> nn.Module:
@@ -64,9 +68,14 @@ class InvertedResidual(nn.Module):
         return out + feature_BCHW if self.same else out
 
 
-BLOCKS: Mapping[str, Callable[[StageSpec, int, int], nn.Module]] = {
+BLOCKS: Mapping[Block, Callable[[StageSpec, int, int], nn.Module]] = {
     "plain": plain,
     "residual": Residual,
     "inverted_residual": InvertedResidual,
+    "universal_inverted_bottleneck": UniversalInvertedBottleneck,
+    "shufflenet_v1": ShuffleNetV1,
+    "shufflenet_v2": ShuffleNetV2,
+    "inception": Inception,
+    "dense_connection": DenseConnection,
 }
 """(stage, in channels, stride) -> block."""

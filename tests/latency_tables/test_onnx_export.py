@@ -20,6 +20,9 @@ from latency_tables.parity import random_frames, verify_step
 from latency_tables.random_weights import build_random
 from search_spaces.architecture import Architecture, ConvSpec, DecoderSpec, NetworkSpec, StageSpec, StemSpec
 from search_spaces.errors import MissingExtraError
+from search_spaces.op_catalogue import typical_stage
+from search_spaces.ops.blocks import BLOCKS
+from search_spaces.ops.registry import CONVS
 from search_spaces.presets import preset
 
 onnx = pytest.importorskip("onnx")
@@ -109,6 +112,43 @@ def test_export_computes_what_torch_computes_over_frames(exported: tuple[nn.Modu
     assert parity.ok
     assert parity.relative < 1e-5
     assert parity.logit_range > 0.5
+
+
+def _stages(strides: list[Literal[1, 2]], stages: list[StageSpec]) -> Architecture:
+    network = NetworkSpec(
+        stem=StemSpec(8),
+        stages=tuple(replace(stage, stride=stride) for stage, stride in zip(stages, strides, strict=True)),
+        decoder=DecoderSpec("bilinear", 8),
+    )
+    return Architecture(network)
+
+
+_CONVOLUTIONS = [StageSpec("plain", 2, 16, 1, ConvSpec(name)) for name in CONVS]  # type: ignore[arg-type]
+_BLOCKS = [replace(typical_stage(block, 16), depth=2) for block in BLOCKS]
+ALL_OPERATIONS = {
+    "convolutions": _stages([2, 1, 1, 1, 1], _CONVOLUTIONS[:5]),
+    "more_convolutions": _stages([2] * 3 + [1] * (len(CONVS) - 8), _CONVOLUTIONS[5:]),
+    "strided_blocks": _stages([2] * 4, [replace(stage, channels=24) for stage in _BLOCKS[:4]]),
+    "more_strided_blocks": _stages([2] * 4, [replace(stage, channels=24) for stage in _BLOCKS[4:]]),
+}
+"""Every convolution and block; blocks first at a stride and then as they repeat."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL_OPERATIONS)
+def test_every_operation_is_exported_as_torch_computes_it(name: str, tmp_path: Path) -> None:
+    model = build_random(ALL_OPERATIONS[name], 5, seed=1)
+    export_step(model, (101, 131), tmp_path / "m.onnx", {})
+    assert verify_step(model, tmp_path / "m.onnx", (101, 131), seed=1, num_frames=2).ok
+
+
+def test_fused_branches_are_single_convolutions_in_the_file(tmp_path: Path) -> None:
+    def operators(factorization: Literal["dense", "reparameterized"]) -> list[str]:
+        architecture = _stages([2], [StageSpec("residual", 2, 8, 1, ConvSpec(factorization))])
+        export_step(build_random(architecture, 3, seed=0), (32, 32), tmp_path / "m.onnx", {})
+        return [node.op_type for node in onnx.load(str(tmp_path / "m.onnx")).graph.node]
+
+    assert operators("reparameterized") == operators("dense")
 
 
 def test_equal_seeds_give_equal_files(gru_architecture: Architecture, tmp_path: Path) -> None:

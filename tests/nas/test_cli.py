@@ -128,13 +128,22 @@ class TestAnswers:
         assert gru["macs"] == 6 * 9 * 64**2 * 45 * 60
         assert gru["state_bytes"] == 4 * 64 * 45 * 60
         assert gru["parameters"] == 6 * 9 * 64**2 + 3 * 64
-        assert [(v["spec"]["kernel"], v["spec"]["factorization"]) for v in gru["variants"]] == [
+        assert {(v["spec"]["kernel"], v["spec"]["factorization"]) for v in gru["variants"]} == {
             (3, "dense"), (3, "depthwise_separable"), (1, "dense"),
-        ]  # fmt: skip
+        }  # fmt: skip
         for name, cell in cells.items():
             assert cell["source"] in cell["summary"], name
             assert cell["survey"] == "" or cell["survey"][0] in "45", name
             assert cell["variants"], name
+
+    def test_operations_are_listed_with_origin_and_cost(self, cli: object) -> None:
+        ops = cli("list", "ops", "--json").facts["ops"]
+        assert ops["dense"]["macs"] == 9 * 64 * 64 * 45 * 60
+        assert ops["shift"]["survey"] == "5.4.3"
+        assert ops["shufflenet_v2"]["kind"] == "block"
+        for name, entry in ops.items():
+            assert set(entry) == {"kind", "source", "survey", "parameters", "macs", "at"}, name
+            assert entry["parameters"] > 0, name
 
     def test_doctor(self, cli: object) -> None:
         ran = cli("doctor", "--json")

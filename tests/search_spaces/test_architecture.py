@@ -74,7 +74,7 @@ def _edited(path: list[str | int], value: object) -> str:
         (["network", "stages", 0, "depth"], 0, r"stages.0.depth: given 0"),
         (["network", "stages", 0, "block"], "__class__", r"stages.0.block: given '__class__'"),
         (["network", "stages"], [], r"network.video.stages: given \[\]"),
-        (["network", "stages", 0, "expansion"], 4, r"expansion 4 given; only an inverted residual"),
+        (["network", "stages", 0, "expansion"], 4, r"expansion 4 given; only inverted_residual and universal_inv"),
         (["network", "decoder", "skip_stride"], 3, r"skip_stride: given 3"),
         (["network", "extra"], 1, r"extra"),
         (["network", "kind"], "other", r"kind"),

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from search_spaces.activations import ACTIVATIONS
 from search_spaces.architecture import (
+    Activation,
     Architecture,
+    Block,
     ConvSpec,
     DecoderSpec,
     NetworkSpec,
@@ -25,6 +27,7 @@ from search_spaces.cells.registry import CELLS, build_cell
 from search_spaces.cells.specs import CellSpec, ConvGRUSpec, ExponentialAverageSpec
 from search_spaces.decisions import sample
 from search_spaces.network import VideoSegmenter, build
+from search_spaces.op_catalogue import typical_stage
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.registry import CONVS
 from search_spaces.presets import PRESETS
@@ -207,14 +210,27 @@ def test_every_convolution_keeps_its_shape_and_learns(
 @pytest.mark.parametrize("block", sorted(BLOCKS))
 @pytest.mark.parametrize("act", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("stride", [1, 2])
-def test_every_block_keeps_its_shape_and_learns(block: str, act: str, stride: int) -> None:
-    conv = ConvSpec("depthwise_separable" if block == "inverted_residual" else "dense")
-    stage = StageSpec(block, 1, 12, stride, conv, 2 if block == "inverted_residual" else 1, act)  # type: ignore[arg-type]
-    module = BLOCKS[block](stage, 8, stride)
-    out = module(torch.randn(2, 8, 9, 11, generator=torch.Generator().manual_seed(0)))
-    assert out.shape == (2, 12, -(-9 // stride), -(-11 // stride))
-    out.square().sum().backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+def test_every_block_keeps_its_shape_and_learns(block: Block, act: Activation, stride: Literal[1, 2]) -> None:
+    for stage in (typical_stage(block, 12, stride, act), *_forms(block, stride)):
+        for in_channels in (8, 12):
+            module = BLOCKS[block](stage, in_channels, stride)
+            out = module(torch.randn(2, in_channels, 9, 11, generator=torch.Generator().manual_seed(0)))
+            assert out.shape == (2, 12, -(-9 // stride), -(-11 // stride))
+            out.square().sum().backward()
+            assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+
+
+def _forms(block: Block, stride: Literal[1, 2]) -> list[StageSpec]:
+    """Further stages of a block that has several forms, with the widest kernel and dilation it takes."""
+    if block != "universal_inverted_bottleneck":
+        kernel: Literal[3, 5] = 3 if block == "inception" else 5
+        stage = typical_stage(block, 12, stride)
+        return [replace(stage, conv=replace(stage.conv, kernel=kernel, dilation=4))]
+    conv = ConvSpec("depthwise_separable", 5, 2)
+    before = replace(typical_stage(block, 12, stride), depthwise="before", conv=conv)
+    return (
+        [before] if stride == 2 else [before, replace(before, depthwise="none", conv=ConvSpec("depthwise_separable"))]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from search_spaces.activations import ACTIVATIONS
 from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, StageSpec, StemSpec
 from search_spaces.decisions import sample
+from search_spaces.fuse import fuse_branches
 from search_spaces.network import VideoSegmenter, build
 from search_spaces.presets import PRESETS
 from search_spaces.trace import num_macs, num_parameters, op_calls, state_bytes
@@ -32,6 +33,7 @@ class _OneStep(nn.Module):
 def test_traced_convolutions_are_those_a_real_step_runs(seed: int) -> None:
     architecture = sample(VideoCells(), random.Random(seed)).architecture
     model = build(architecture, 7).eval()
+    fuse_branches(model)
     seen = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -111,7 +111,7 @@ def test_joining_stages_builds_what_they_were() -> None:
             '"placement":"decoder"}]',
             r"factorization 'depthwise_separable' given; a kernel of 1 is 'dense'",
         ),
-        ('"depthwise_separable"', '"grouped"', r"stages.0: grouped convolutions from 15 to 32 channels given"),
+        ('"depthwise_separable"', '"grouped"', r"stages.0: grouped from 15 to 32 channels given; both must be even"),
     ],
 )
 def test_a_second_spelling_of_one_network_is_refused(old: str, new: str, message: str) -> None:
