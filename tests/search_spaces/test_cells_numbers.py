@@ -198,4 +198,4 @@ def test_every_answer_leads_to_a_cell_of_its_own() -> None:
         assert len(set(found)) == len(found) > 0
         assert all(spec.kind == kind for spec in found)
     assert len(list(every_cell("streamed_conv"))) == 10
-    assert len(list(every_cell("conv_gru"))) == 3
+    assert len(list(every_cell("conv_gru"))) == 6
