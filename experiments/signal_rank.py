@@ -36,7 +36,6 @@ TARGET_MS = 0.7
 WITHIN = 0.2
 NUM_NETWORKS = 24
 NUM_LARGE = 8
-FIDELITIES = (5, 15, 30)
 SEEDS = (0, 1)
 DEFAULTS = TrainOptions(threads=1, device="cpu")
 VARIANTS = {
