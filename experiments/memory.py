@@ -5,13 +5,10 @@ Resumable: a (set, network, temporal weight, seed) that has rows in the file is 
 """
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from evaluators.datasets.base import Video
@@ -26,6 +23,7 @@ from evaluators.scoring import score_videos
 from evaluators.segmentation import predictor
 from evaluators.train import train_network
 from evaluators.training_data import training_data
+from experiments.runs import Row, run_jobs
 from latency_tables.device import parse_target
 from search_spaces.architecture import Architecture, NetworkSpec, StageSpec, TemporalSite
 from search_spaces.cells.specs import ConvGRUSpec, ExponentialAverageSpec
@@ -39,6 +37,7 @@ BASE = PRESETS["plain_small"].architecture
 WEIGHTS = (0.0, 5.0)
 SEEDS = (0, 1, 2)
 CACHE = Path("runs/flow")
+KEYS = ("trained_on", "network", "temporal_weight", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,10 @@ class Setting:
     spec: str
     size_hw: tuple[int, int]
     epochs: int
+
+
+Training = tuple[Setting, str, Architecture, float, int]
+"""(data set, name of the network, network, weight of the temporal loss, seed)"""
 
 
 def settings(data: Path) -> dict[str, Setting]:
@@ -115,8 +118,9 @@ def _videos(setting: Setting, weight: float) -> tuple[Sequence[Video], dict[str,
     return fitted, {"camvid_pseudo_held_out": (pseudo, True), "camvid_val_15hz": (val, False)}
 
 
-def run_one(job: tuple[Setting, str, Architecture, float, int]) -> list[dict[str, object]]:
-    setting, name, architecture, weight, seed = job
+def run_one(job: Training) -> list[Row]:
+    """Train one network and score it on every set that belongs to its training set."""
+    setting, _, architecture, weight, seed = job
     dataset = open_dataset(setting.spec, setting.size_hw)
     fit, scored = _videos(setting, weight)
     options = TrainOptions(temporal_weight=weight, threads=1, device="cpu")
@@ -125,16 +129,12 @@ def run_one(job: tuple[Setting, str, Architecture, float, int]) -> list[dict[str
         architecture, training_data(dataset, fit, options), options, epochs=setting.epochs, seed=seed
     )
     cpu_s = time.process_time() - start
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for scored_on, (videos, last) in scored.items():
         report = score_videos(predictor(trained.model), videos, len(dataset.info.classes), last_frame_only=last)
         rows.append(
             {
-                "trained_on": setting.name,
                 "scored_on": scored_on,
-                "network": name,
-                "temporal_weight": weight,
-                "seed": seed,
                 "train_loss": f"{trained.train_loss:.4f}",
                 "cpu_s": f"{cpu_s:.1f}",
                 **{key: f"{value:.5f}" for key, value in report.metrics.items() if key in COLUMNS},
@@ -143,12 +143,13 @@ def run_one(job: tuple[Setting, str, Architecture, float, int]) -> list[dict[str
     return rows
 
 
-def _jobs(chosen: Sequence[Setting], factor: float) -> Iterator[tuple[Setting, str, Architecture, float, int]]:
+def _jobs(chosen: Sequence[Setting], factor: float) -> Iterator[tuple[Row, Training]]:
     for setting in chosen:
         for seed in SEEDS:
             for name, architecture in networks(factor).items():
                 for weight in WEIGHTS:
-                    yield setting, name, architecture, weight, seed
+                    key = {"trained_on": setting.name, "network": name, "temporal_weight": weight, "seed": seed}
+                    yield key, (setting, name, architecture, weight, seed)
 
 
 def main() -> None:
@@ -164,26 +165,8 @@ def main() -> None:
         factor, figures = equal_latency_factor((120, 160), 11)
         print("latency_ms on onnxruntime, 120x160:", {k: round(v, 3) for k, v in figures.items()})
     print(f"wider = {factor}")
-    done: set[tuple[str, ...]] = set()
-    if options.out.exists():
-        with options.out.open() as file:
-            keys = ("trained_on", "network", "temporal_weight", "seed")
-            done = {tuple(row[k] for k in keys) for row in csv.DictReader(file)}
     chosen = [settings(options.data)[name] for name in options.sets.split(",")]
-    jobs = [j for j in _jobs(chosen, factor) if (j[0].name, j[1], str(j[3]), str(j[4])) not in done]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not options.out.exists()
-    with (
-        options.out.open("a", newline="") as file,
-        ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool,
-    ):
-        writer = csv.DictWriter(file, COLUMNS)
-        if fresh:
-            writer.writeheader()
-        for rows in pool.map(run_one, jobs):
-            writer.writerows(rows)
-            file.flush()
-            print(rows[0]["trained_on"], rows[0]["network"], rows[0]["temporal_weight"], rows[0]["seed"], flush=True)
+    run_jobs(options.out, COLUMNS, KEYS, _jobs(chosen, factor), run_one, workers=options.workers)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ TARGET_MS = 0.7
 WITHIN = 0.2
 NUM_NETWORKS = 24
 NUM_LARGE = 8
-FIDELITIES = (5, 15, 30)
 SEEDS = (0, 1)
 DEFAULTS = TrainOptions(threads=1, device="cpu")
 VARIANTS = {
@@ -55,17 +54,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A network of the experiment and what it costs at SIZE_HW."""
+    """A network of the experiment and what it costs at SIZE_HW. Its name stays when the record grows new fields."""
 
+    name: str
     architecture: Architecture
     latency_ms: float
     macs_m: float
     params_k: float
-
-    @property
-    def name(self) -> str:
-        """The start of the architecture's key."""
-        return self.architecture.key[:12]
 
 
 def choose_networks(path: Path) -> list[Chosen]:
@@ -102,6 +97,7 @@ def _measured(batch: list[Architecture]) -> list[Chosen]:
         outcomes = evaluator.many([Job("measure", architecture) for architecture in batch])
     return [
         Chosen(
+            architecture.key[:12],
             architecture,
             round(outcome.metrics["latency_ms"], 4),
             round(num_macs(architecture, SIZE_HW, NUM_CLASSES) / 1e6, 3),
@@ -113,14 +109,14 @@ def _measured(batch: list[Architecture]) -> list[Chosen]:
 
 
 def _written(chosen: Chosen) -> str:
-    facts = {"latency_ms": chosen.latency_ms, "macs_m": chosen.macs_m, "params_k": chosen.params_k}
+    facts = {"name": chosen.name, "latency_ms": chosen.latency_ms, "macs_m": chosen.macs_m, "params_k": chosen.params_k}
     return json.dumps({**facts, "architecture": json.loads(chosen.architecture.to_json())})
 
 
 def _read(line: str) -> Chosen:
     found = json.loads(line)
     architecture = Architecture.from_json(json.dumps(found["architecture"]))
-    return Chosen(architecture, found["latency_ms"], found["macs_m"], found["params_k"])
+    return Chosen(found["name"], architecture, found["latency_ms"], found["macs_m"], found["params_k"])
 
 
 @dataclass(frozen=True, slots=True)

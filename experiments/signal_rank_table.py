@@ -30,8 +30,8 @@ def main() -> None:
         full = _table(small, "default", 30, score)
         for (variant, epochs), part in small.groupby(["variant", "epochs"]):
             scores = _table(small, variant, epochs, score)
-            if scores.shape[1] < full.shape[1]:
-                continue  # a seed is still to come
+            if scores.shape[1] < full.shape[1] or len(scores) < len(full):
+                continue  # trainings are still to come
             both = scores.index.intersection(full.index)
             ranks, share = _ranks(scores.loc[both].to_numpy(), full.loc[both].to_numpy())
             found = spread(scores.to_numpy() * 100)
@@ -53,7 +53,8 @@ def _ranks(cheap_AS: Floats, full_AS: Floats) -> tuple[Interval, Interval]:
         return cross_seed_tau(cheap_AS[index], full_AS[index])
 
     def shared(index: np.ndarray) -> float:
-        return found(index) / cross_seed_tau(full_AS[index], full_AS[index])
+        ceiling = cross_seed_tau(full_AS[index], full_AS[index])
+        return found(index) / ceiling if ceiling > 0 else float("nan")
 
     return bootstrap(found, len(full_AS), seed=0), bootstrap(shared, len(full_AS), seed=0)
 

@@ -101,11 +101,11 @@ class NetworkSpec:
         places = [site.placement for site in self.temporal]
         if len(set(places)) < len(places):
             raise ValueError(f"temporal: one cell a placement allowed, given {places}")
-        if places != sorted(places, key=self.placements.index if set(places) <= set(self.placements) else str):
-            raise ValueError(f"temporal: placements {places} given; list them in the order {list(self.placements)}")
         for place in places:
             if place not in self.placements:
                 raise ValueError(f"temporal.placement {place!r} given; this network has {list(self.placements)}")
+        if places != sorted(places, key=self.placements.index):
+            raise ValueError(f"temporal: placements {places} given; list them in the order {list(self.placements)}")
 
     @property
     def placements(self) -> tuple[Placement, ...]:

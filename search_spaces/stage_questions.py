@@ -26,7 +26,8 @@ FACTORIZATIONS: tuple[Factorization, ...] = (
 )  # fmt: skip
 KERNELS: tuple[Literal[3, 5], ...] = (3, 5)
 DILATIONS: tuple[Literal[1, 2, 4], ...] = (1, 2, 4)
-STAGE_WIDTHS = ((16, 24, 32), (24, 32, 48), (32, 48, 64, 96), (48, 64, 96, 128))
+STAGE_WIDTHS = ((16, 32, 48), (16, 32, 48), (32, 48, 64, 96), (48, 64, 96, 128))
+"""Multiples of 16: on a CPU with 512 bit registers 24 channels cost what 32 do (experiments/signal.md, question 4)."""
 
 
 def ask_stage(choose: Choose, index: int, stride: Literal[1, 2]) -> StageSpec:

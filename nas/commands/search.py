@@ -37,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="quickstart, module:function or file.py:function.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="quickstart, video, MODULE:FUNCTION, FILE.py:FUNCTION.")
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Folder of the search (runs/RECIPE by default).")
     ] = None,

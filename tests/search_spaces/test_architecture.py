@@ -8,7 +8,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from search_spaces.architecture import Architecture, PointSpec, TrainingSpec
+from search_spaces.architecture import Architecture, Placement, PointSpec, TemporalSite, TrainingSpec
+from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.decisions import sample
 from search_spaces.errors import InputError
 from search_spaces.presets import PRESETS
@@ -109,3 +110,20 @@ def test_too_deep_a_stride_is_refused() -> None:
 def test_a_recorded_point_cannot_be_built() -> None:
     with pytest.raises(InputError, match="cannot be built"):
         _ = Architecture(PointSpec((("a", 1),))).video
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (("skip8",), r"temporal.placement 'skip8' given; this network has"),
+        (("stage6",), r"temporal.placement 'stage6' given"),
+        (("decoder", "bottleneck"), r"list them in the order \['stage0'"),
+        (("decoder", "decoder"), r"one cell a placement allowed"),
+    ],
+)
+def test_a_cell_stands_where_the_network_has_a_place_in_the_order_of_the_frame(
+    places: tuple[Placement, ...], message: str
+) -> None:
+    sites = tuple(TemporalSite(place, ConvGRUSpec()) for place in places)
+    with pytest.raises(ValueError, match=message):
+        replace(PRESETS["plain_small"].architecture.video, temporal=sites)
