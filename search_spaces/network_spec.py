@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.specs import CellSpec
 from search_spaces.door import STRICT
 from search_spaces.stage_spec import Activation, Channels, StageSpec, StemSpec
@@ -58,6 +59,10 @@ class TemporalSite:
     cell: CellSpec
     fusion: Fusion = "replace"
     share: Share = "1"
+
+    def __post_init__(self) -> None:
+        if self.placement != "logits" and isinstance(self.cell, DynamicCellSpec) and self.cell.reads_prediction:
+            raise ValueError(f"a dynamic cell that reads 'prediction' at {self.placement!r} given; only on 'logits'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,16 @@
 """What is asked of temporal cells: how many, which, where, on how much, how joined. Knows nothing of modules."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
+from search_spaces.cells.attention_specs import (
+    AdaptiveKernelsSpec,
+    AttentionPropagationSpec,
+    LocalCorrelationSpec,
+    MemoryAttentionSpec,
+    TemporalAttentionSpec,
+)
 from search_spaces.cells.specs import (
     CellSpec,
     ConvGRUSpec,
@@ -14,6 +22,7 @@ from search_spaces.cells.specs import (
     TemporalShiftSpec,
 )
 from search_spaces.decisions import Choose
+from search_spaces.dynamic_questions import ask_dynamic_cell
 from search_spaces.network_spec import Fusion, Placement, Share, TemporalSite
 
 AskCell = Callable[[Choose, str], CellSpec]
@@ -23,10 +32,20 @@ FUSIONS: tuple[Fusion, ...] = ("replace", "add", "concat", "gate")
 SHARES: tuple[Share, ...] = ("1", "1/2", "1/4")
 FOLDS: tuple[Literal[8, 4], ...] = (8, 4)
 GATE_KERNELS: tuple[Literal[3, 1], ...] = (3, 1)
+MEMORY_FRAMES: tuple[Literal[2, 3], ...] = (2, 3)
+POOLS: tuple[Literal[4, 3], ...] = (4, 3)
+KEY_CHANNELS: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
+WINDOWS: tuple[Literal[3, 5], ...] = (3, 5)
 GATE_FACTORIZATIONS: tuple[Literal["dense", "depthwise_separable"], ...] = ("dense", "depthwise_separable")
 
-PASSING = ("exponential_average", "flow_warped_average", "similarity_gate", "feedback")
+PASSING = (
+    "exponential_average", "flow_warped_average", "similarity_gate", "feedback", "adaptive_kernels",
+    "local_correlation", "dynamic_cell",
+)  # fmt: skip
 """Cells that pass the scale of a feature on, so that they may stand on class scores; tanh would bound those."""
+
+DEEP = ("memory_attention",)
+"""Cells whose cost grows with the square of the pixels, so that they stand at the bottleneck alone."""
 
 
 def _conv_gru(choose: Choose, name: str) -> CellSpec:
@@ -38,6 +57,12 @@ def _conv_gru(choose: Choose, name: str) -> CellSpec:
     return ConvGRUSpec(kernel, factorization)
 
 
+def _attention_propagation(choose: Choose, name: str) -> CellSpec:
+    return AttentionPropagationSpec(
+        choose(f"{name}.frames", MEMORY_FRAMES), choose(f"{name}.pool", POOLS), choose(f"{name}.keys", KEY_CHANNELS)
+    )
+
+
 CELL_QUESTIONS: Mapping[str, AskCell] = {
     "exponential_average": lambda choose, name: ExponentialAverageSpec(),
     "flow_warped_average": lambda choose, name: FlowWarpedAverageSpec(),
@@ -46,7 +71,16 @@ CELL_QUESTIONS: Mapping[str, AskCell] = {
     "temporal_shift": lambda choose, name: TemporalShiftSpec(choose(f"{name}.fold", FOLDS)),
     "min_gru": lambda choose, name: MinGRUSpec(),
     "conv_gru": _conv_gru,
+    "adaptive_kernels": lambda choose, name: AdaptiveKernelsSpec(),
+    "local_correlation": lambda choose, name: LocalCorrelationSpec(choose(f"{name}.window", WINDOWS)),
+    "attention_propagation": _attention_propagation,
+    "memory_attention": lambda choose, name: MemoryAttentionSpec(),
+    "temporal_attention": lambda choose, name: TemporalAttentionSpec(choose(f"{name}.frames", MEMORY_FRAMES)),
+    "dynamic_cell": ask_dynamic_cell,
 }
+SCORE_QUESTIONS: Mapping[str, AskCell] = {"dynamic_cell": partial(ask_dynamic_cell, on_scores=True)}
+"""What is asked otherwise of a cell that stands on the class scores."""
+
 MAX_SITES = 2
 
 
@@ -65,9 +99,16 @@ def ask_temporal(choose: Choose, placements: tuple[Placement, ...]) -> tuple[Tem
 
 def _ask_site(choose: Choose, name: str, place: Placement) -> TemporalSite:
     on_scores = place == "logits"
-    kind = choose(f"{name}.kind", PASSING if on_scores else tuple(CELL_QUESTIONS))
-    cell = CELL_QUESTIONS[kind](choose, name)
+    kind = choose(f"{name}.kind", _kinds(place))
+    questions = {**CELL_QUESTIONS, **SCORE_QUESTIONS} if on_scores else CELL_QUESTIONS
+    cell = questions[kind](choose, name)
     fusion = choose(f"{name}.fusion", FUSIONS)
     # Some classes remembered and others not would make their scores incomparable.
     share: Share = "1" if on_scores else choose(f"{name}.share", SHARES)
     return TemporalSite(place, cell, fusion, share)
+
+
+def _kinds(place: Placement) -> tuple[str, ...]:
+    if place == "logits":
+        return PASSING
+    return tuple(kind for kind in CELL_QUESTIONS if place == "bottleneck" or kind not in DEEP)

@@ -5,6 +5,7 @@ then absorb the batch norm, residual sum and activation that follow them alone (
 kernel). Multiply-accumulates and latency-table keys both come from this one list.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -48,6 +49,9 @@ NAMES = {
 MAX_FEATURE_VALUES = 2**29
 """Values of the largest feature of one frame: two gigabytes of float32."""
 
+SUMMED = ("sum", "addcmul")
+"""What reads the products of an inner product: where a `mul` has no other readers, each of its values is one."""
+
 FREE = ("constant", "empty", "zeros", "ones", "full", "scalar_tensor", "arange")
 
 
@@ -56,7 +60,8 @@ class OpCall:
     """A fusion group: the leading operation, its shapes, and what is fused to it, in order.
 
     Heights and widths are of the input and output feature in pixels; `kernel_hw`, `stride_hw` and
-    `dilation_hw` are (1, 1) for what is no convolution. `macs` counts convolutions and matrix products.
+    `dilation_hw` are (1, 1) for what is no convolution. `macs` counts convolutions, matrix
+    products and inner products written as a product and its sum.
     """
 
     kind: str
@@ -143,16 +148,24 @@ def _attributes(name: str, tensors: list[Tensor], args: tuple[Any, ...], out: An
         }
     elif name in ("mm", "bmm", "addmm", "baddbmm") and result is not None:
         attributes["macs"] = result.numel() * int(tensors[-1].shape[-2])
+    elif name in ("mul", "addcmul") and result is not None:
+        attributes["macs"] = result.numel()
     return attributes
 
 
 def _channels(tensor: Tensor | None) -> int:
-    return int(tensor.shape[1]) if tensor is not None and tensor.dim() > 1 else 1
+    """Everything between the batch and the height: more than one dimension where frames lie beside channels."""
+    if tensor is None or tensor.dim() < 2:
+        return 1
+    return math.prod(int(side) for side in tensor.shape[1 : max(2, tensor.dim() - 2)])
 
 
 def _hw(tensor: Tensor | None) -> tuple[int, int]:
-    if tensor is None or tensor.dim() < 4:
+    """A matrix of a batch, such as the scores of an attention, is channels of one row."""
+    if tensor is None or tensor.dim() < 3:
         return (1, 1)
+    if tensor.dim() == 3:
+        return 1, int(tensor.shape[-1])
     return int(tensor.shape[-2]), int(tensor.shape[-1])
 
 
@@ -163,8 +176,14 @@ def _grouped(nodes: list[_Node]) -> tuple[OpCall, ...]:
         if index in absorbed or node.kind in FREE:
             continue
         fused = _absorb(nodes, index, absorbed) if node.kind == "conv" else ()
-        calls.append(OpCall(node.kind, fused=fused, **node.attributes))
+        calls.append(OpCall(node.kind, fused=fused, **_counted(nodes, node)))
     return tuple(calls)
+
+
+def _counted(nodes: list[_Node], node: _Node) -> dict[str, Any]:
+    """The attributes of a node, without the products of a `mul` that are not summed up (gates, rates)."""
+    summed = node.consumers and all(nodes[reader].kind in SUMMED for reader in node.consumers)
+    return node.attributes if node.kind != "mul" or summed else {**node.attributes, "macs": 0}
 
 
 def _absorb(nodes: list[_Node], index: int, absorbed: set[int]) -> tuple[str, ...]:
@@ -204,7 +223,7 @@ def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: 
 
 
 def num_macs(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one frame."""
+    """Multiply-accumulates of convolutions, matrix products and inner products for one frame."""
     return sum(call.macs for call in op_calls(architecture, size_hw, num_classes))
 
 

@@ -35,9 +35,9 @@ def listing(
 
 
 def _spaces() -> Names:
-    from search_spaces.spaces import SPACES
+    from search_spaces.spaces import SPACES, size_in_words
 
-    return {name: entry.description for name, entry in SPACES.items()}
+    return {name: f"{entry.description}; {size_in_words(name)}" for name, entry in SPACES.items()}
 
 
 def _presets() -> Names:
