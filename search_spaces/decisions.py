@@ -228,9 +228,9 @@ def _drawn(found: Sequence[Sequence[float]]) -> Sequence[float] | None:
     """Chances of a question's options from the logarithms of what was found behind each; None where none differs."""
     seen = [log for logs in found for log in logs]
     mean = math.fsum(seen) / len(seen)
-    inner = math.fsum((log - math.fsum(logs) / len(logs)) ** 2 for logs in found for log in logs)
-    error = SURE * math.sqrt(inner / max(1, len(seen) - len(found)))
     means = [math.fsum(logs) / len(logs) if len(logs) > 2 else mean for logs in found]
+    inner = math.fsum((log - one) ** 2 for one, logs in zip(means, found, strict=True) for log in logs)
+    error = SURE * math.sqrt(inner / max(1, len(seen) - len(found)))
     believed = [
         one if abs(one - mean) > error / math.sqrt(max(1, len(logs))) + 1e-9 else mean
         for one, logs in zip(means, found, strict=True)

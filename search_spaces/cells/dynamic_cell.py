@@ -3,8 +3,9 @@
 Source: Nekrasov et al. 2020, Architecture search of dynamic cells for semantic video segmentation (WACV): a static
 network and a searched cell between its frames. Our reconstruction from the paper's text, for no code was published;
 operations are those of its authors' still-image search (Nekrasov et al. 2018, arXiv:1810.10804, section 3.3).
-Differs: convolutions are followed by a batch norm and no activation, and what one node reads of another goes through
-a ReLU; the past is the cell's own output; the result is added to the feature, so that a new cell passes it on.
+Differs: convolutions have a bias and neither batch norm (the past is empty at first, and the variance of nothing
+would blow up what comes later) nor activation, and what one node reads of another goes through a ReLU; the past is
+the cell's own output; the result is added to the feature, so that a new cell passes it on.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,17 +16,13 @@ from torch import Tensor, nn
 from search_spaces.cells.base import State, TemporalCell
 from search_spaces.cells.dynamic_spec import NODES, DynamicCellSpec, NodeInput, NodeSpec
 from search_spaces.fusion import FUSIONS
-from search_spaces.ops.dense import conv_bn
 
 DILATION = 3
 """Of the dilated convolution, as of the source's first dilated operation."""
 
 
 class _GlobalAverage(nn.Module):
-    """Gates its input by its global average (as LR-ASPP's pooling branch, arXiv:1905.02244, section 6.4).
-
-    Without a batch norm, which has nothing to average over in a single picture.
-    """
+    """Gates its input by its global average (as LR-ASPP's pooling branch, arXiv:1905.02244, section 6.4)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -48,16 +45,21 @@ class _WeightedSum(nn.Module):
         return self.weight[0] * one_BCHW + self.weight[1] * other_BCHW
 
 
+def _conv(channels: int, kernel: int, dilation: int = 1) -> nn.Module:
+    return nn.Conv2d(channels, channels, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+
+
 def _separable(channels: int) -> nn.Module:
-    return nn.Sequential(*conv_bn(channels, channels, 3, groups=channels), *conv_bn(channels, channels, 1))
+    depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+    return nn.Sequential(depthwise, nn.Conv2d(channels, channels, 1))
 
 
 OPS: Mapping[str, Callable[[int], nn.Module]] = {
     "skip": lambda channels: nn.Identity(),
-    "conv1x1": lambda channels: conv_bn(channels, channels, 1),
-    "conv3x3": lambda channels: conv_bn(channels, channels, 3),
+    "conv1x1": lambda channels: _conv(channels, 1),
+    "conv3x3": lambda channels: _conv(channels, 3),
     "sep_conv3x3": _separable,
-    "dil_conv3x3": lambda channels: conv_bn(channels, channels, 3, dilation=DILATION),
+    "dil_conv3x3": lambda channels: _conv(channels, 3, DILATION),
     "global_average": _GlobalAverage,
 }
 AGGREGATIONS: Mapping[str, Callable[[int], nn.Module]] = {
@@ -91,6 +93,8 @@ class DynamicCell(TemporalCell):
     def __init__(self, channels: int, spec: DynamicCellSpec) -> None:
         super().__init__()
         self.channels = channels
+        # A cell of skips and sums has no parameter that would say on which device its state lies.
+        self.register_buffer("zero", torch.zeros(()), persistent=False)
         self.nodes = nn.ModuleList(_Node(node, channels) for node in spec.nodes)
         self.reads = frozenset(name for node in spec.nodes for name in node.inputs)
 
