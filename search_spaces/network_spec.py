@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.specs import CellSpec, FeedbackSpec
 from search_spaces.door import STRICT
 from search_spaces.stage_spec import Activation, Channels, StageSpec, StemSpec
@@ -66,6 +67,8 @@ class TemporalSite:
                 raise ValueError(
                     f"cell.carries {self.cell.carries!r} given; feedback at {self.placement!r} carries {carried!r}"
                 )
+        if self.placement != "logits" and isinstance(self.cell, DynamicCellSpec) and self.cell.reads_prediction:
+            raise ValueError(f"a dynamic cell that reads 'prediction' at {self.placement!r} given; only on 'logits'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,16 @@
 """What is asked of temporal cells: how many, which, where, on how much, how joined. Knows nothing of modules."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
+from search_spaces.cells.attention_specs import (
+    AdaptiveKernelsSpec,
+    AttentionPropagationSpec,
+    LocalCorrelationSpec,
+    MemoryAttentionSpec,
+    TemporalAttentionSpec,
+)
 from search_spaces.cells.specs import (
     CellSpec,
     ConvGRUSpec,
@@ -19,6 +27,7 @@ from search_spaces.cells.specs import (
     TemporalShiftSpec,
 )
 from search_spaces.decisions import Choose
+from search_spaces.dynamic_questions import ask_dynamic_cell
 from search_spaces.network_spec import Fusion, Placement, Share, TemporalSite
 
 AskCell = Callable[[Choose, str], CellSpec]
@@ -29,6 +38,10 @@ SHARES: tuple[Share, ...] = ("1", "1/2", "1/4")
 FOLDS: tuple[Literal[8, 4], ...] = (8, 4)
 GATE_KERNELS: tuple[Literal[3, 1], ...] = (3, 1)
 GATES: tuple[Literal["sigmoid", "hard_sigmoid"], ...] = ("sigmoid", "hard_sigmoid")
+MEMORY_FRAMES: tuple[Literal[2, 3], ...] = (2, 3)
+POOLS: tuple[Literal[4, 3], ...] = (4, 3)
+KEY_CHANNELS: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
+WINDOWS: tuple[Literal[3, 5], ...] = (3, 5)
 GATE_FACTORIZATIONS: tuple[Literal["dense", "depthwise_separable"], ...] = ("dense", "depthwise_separable")
 STREAMED_FORMS: tuple[Literal["full", "r2plus1d", "channel_separated", "perpendicular", "orthogonal"], ...] = (
     "full", "r2plus1d", "channel_separated", "perpendicular", "orthogonal",
@@ -39,9 +52,12 @@ CONFIDENCES: tuple[Literal["channel", "photometric"], ...] = ("channel", "photom
 
 PASSING = (
     "exponential_average", "flow_warped_average", "similarity_gate", "feedback", "flow_gated_warp",
-    "diagonal_state_space", "streamed_conv",
+    "diagonal_state_space", "streamed_conv", "adaptive_kernels", "local_correlation", "dynamic_cell",
 )  # fmt: skip
 """Cells that pass the scale of a feature on, so that they may stand on class scores; tanh would bound those."""
+
+DEEP = ("memory_attention",)
+"""Cells whose cost grows with the square of the pixels, so that they stand at the bottleneck alone."""
 
 
 def _gates(choose: Choose, name: str) -> tuple[Literal[1, 3], Literal["dense", "depthwise_separable"]]:
@@ -51,6 +67,12 @@ def _gates(choose: Choose, name: str) -> tuple[Literal[1, 3], Literal["dense", "
     if kernel == 3:
         factorization = choose(f"{name}.factorization", GATE_FACTORIZATIONS)
     return kernel, factorization
+
+
+def _attention_propagation(choose: Choose, name: str) -> CellSpec:
+    return AttentionPropagationSpec(
+        choose(f"{name}.frames", MEMORY_FRAMES), choose(f"{name}.pool", POOLS), choose(f"{name}.keys", KEY_CHANNELS)
+    )
 
 
 CELL_QUESTIONS: Mapping[str, AskCell] = {
@@ -68,7 +90,16 @@ CELL_QUESTIONS: Mapping[str, AskCell] = {
         choose(f"{name}.form", STREAMED_FORMS), choose(f"{name}.frames", STREAMED_FRAMES)
     ),
     "flow_gated_warp": lambda choose, name: FlowGatedWarpSpec(choose(f"{name}.confidence", CONFIDENCES)),
+    "adaptive_kernels": lambda choose, name: AdaptiveKernelsSpec(),
+    "local_correlation": lambda choose, name: LocalCorrelationSpec(choose(f"{name}.window", WINDOWS)),
+    "attention_propagation": _attention_propagation,
+    "memory_attention": lambda choose, name: MemoryAttentionSpec(),
+    "temporal_attention": lambda choose, name: TemporalAttentionSpec(choose(f"{name}.frames", MEMORY_FRAMES)),
+    "dynamic_cell": ask_dynamic_cell,
 }
+SCORE_QUESTIONS: Mapping[str, AskCell] = {"dynamic_cell": partial(ask_dynamic_cell, on_scores=True)}
+"""What is asked otherwise of a cell that stands on the class scores."""
+
 MAX_SITES = 2
 
 
@@ -87,19 +118,23 @@ def ask_temporal(choose: Choose, placements: tuple[Placement, ...]) -> tuple[Tem
 
 def kinds_at(place: Placement) -> tuple[str, ...]:
     """The kinds of cells that may be chosen at a placement."""
-    return PASSING if place == "logits" else tuple(CELL_QUESTIONS)
+    if place == "logits":
+        return PASSING
+    return tuple(kind for kind in CELL_QUESTIONS if place == "bottleneck" or kind not in DEEP)
 
 
 def ask_cell(choose: Choose, name: str, kind: str, place: Placement) -> CellSpec:
     """Ask for a cell of a kind, as it stands at a placement."""
-    cell = CELL_QUESTIONS[kind](choose, name)
+    questions = {**CELL_QUESTIONS, **SCORE_QUESTIONS} if place == "logits" else CELL_QUESTIONS
+    cell = questions[kind](choose, name)
     # What feedback carries follows from where it stands, so it is no question.
     return FeedbackSpec("softmax") if isinstance(cell, FeedbackSpec) and place == "logits" else cell
 
 
 def _ask_site(choose: Choose, name: str, place: Placement) -> TemporalSite:
     on_scores = place == "logits"
-    cell = ask_cell(choose, name, choose(f"{name}.kind", kinds_at(place)), place)
+    kind = choose(f"{name}.kind", kinds_at(place))
+    cell = ask_cell(choose, name, kind, place)
     fusion = choose(f"{name}.fusion", FUSIONS)
     # Some classes remembered and others not would make their scores incomparable.
     share: Share = "1" if on_scores else choose(f"{name}.share", SHARES)

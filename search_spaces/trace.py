@@ -58,6 +58,9 @@ NAMES = {
 MAX_FEATURE_VALUES = 2**29
 """Values of the largest feature of one frame: two gigabytes of float32."""
 
+SUMMED = ("sum", "addcmul")
+"""What reads the products of an inner product: where a `mul` has no other readers, each of its values is one."""
+
 FREE = ("constant", "empty", "zeros", "ones", "full", "scalar_tensor", "arange")
 
 
@@ -66,7 +69,8 @@ class OpCall:
     """A fusion group: the leading operation, its shapes, and what is fused to it, in order.
 
     Heights and widths are of the input and output feature in pixels; `kernel_hw`, `stride_hw` and
-    `dilation_hw` are (1, 1) for what is no convolution. `macs` counts convolutions and matrix products.
+    `dilation_hw` are (1, 1) for what is no convolution. `macs` counts convolutions, matrix
+    products and inner products written as a product and its sum.
     """
 
     kind: str
@@ -154,6 +158,8 @@ def _attributes(name: str, tensors: list[Tensor], args: tuple[Any, ...], out: An
         }
     elif name in ("mm", "bmm", "addmm", "baddbmm") and result is not None:
         attributes["macs"] = result.numel() * int(tensors[-1].shape[-2])
+    elif name in ("mul", "addcmul") and result is not None:
+        attributes["macs"] = result.numel()
     return attributes
 
 
@@ -165,8 +171,11 @@ def _channels(tensor: Tensor | None) -> int:
 
 
 def _hw(tensor: Tensor | None) -> tuple[int, int]:
-    if tensor is None or tensor.dim() < 4:
+    """A matrix of a batch, such as the scores of an attention, is channels of one row."""
+    if tensor is None or tensor.dim() < 3:
         return (1, 1)
+    if tensor.dim() == 3:
+        return 1, int(tensor.shape[-1])
     return int(tensor.shape[-2]), int(tensor.shape[-1])
 
 
@@ -177,8 +186,14 @@ def _grouped(nodes: list[_Node]) -> tuple[OpCall, ...]:
         if index in absorbed or node.kind in FREE:
             continue
         fused = _absorb(nodes, index, absorbed) if node.kind == "conv" else ()
-        calls.append(OpCall(node.kind, fused=fused, **node.attributes))
+        calls.append(OpCall(node.kind, fused=fused, **_counted(nodes, node)))
     return tuple(calls)
+
+
+def _counted(nodes: list[_Node], node: _Node) -> dict[str, Any]:
+    """The attributes of a node, without the products of a `mul` that are not summed up (gates, rates)."""
+    summed = node.consumers and all(nodes[reader].kind in SUMMED for reader in node.consumers)
+    return node.attributes if node.kind != "mul" or summed else {**node.attributes, "macs": 0}
 
 
 def _absorb(nodes: list[_Node], index: int, absorbed: set[int]) -> tuple[str, ...]:
@@ -231,7 +246,7 @@ def calls_of(run: Callable[[], object]) -> tuple[OpCall, ...]:
 
 
 def num_macs(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one frame."""
+    """Multiply-accumulates of convolutions, matrix products and inner products for one frame."""
     return sum(call.macs for call in op_calls(architecture, size_hw, num_classes))
 
 

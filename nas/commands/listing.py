@@ -48,9 +48,9 @@ def _said(what: str | Facts) -> str:
 
 
 def _spaces() -> Names:
-    from search_spaces.spaces import SPACES
+    from search_spaces.spaces import SPACES, size_in_words
 
-    return {name: entry.description for name, entry in SPACES.items()}
+    return {name: f"{entry.description}; {size_in_words(name)}" for name, entry in SPACES.items()}
 
 
 def _presets() -> Names:

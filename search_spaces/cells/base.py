@@ -4,6 +4,7 @@ Legend: B batch, T frames, C channels, H/W feature pixels.
 """
 
 from abc import ABC, abstractmethod
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -34,5 +35,5 @@ class TemporalCell(nn.Module, ABC):
         return torch.stack(out, 1), state
 
     def _zeros(self, *shape: int) -> Tensor:
-        like = next(self.parameters())
+        like = next(chain(self.parameters(), self.buffers()))
         return torch.zeros(shape, device=like.device, dtype=like.dtype)

@@ -4,14 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from search_spaces.cells.adaptive_kernels import AdaptiveKernels
+from search_spaces.cells.attention_propagation import AttentionPropagation
+from search_spaces.cells.attention_specs import (
+    AdaptiveKernelsSpec,
+    AttentionPropagationSpec,
+    LocalCorrelationSpec,
+    MemoryAttentionSpec,
+    TemporalAttentionSpec,
+)
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.conv_gru import ConvGRU
 from search_spaces.cells.conv_lstm import ConvLSTM
 from search_spaces.cells.diagonal_state_space import DiagonalStateSpace
+from search_spaces.cells.dynamic_cell import DynamicCell
+from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.exponential_average import ExponentialAverage
 from search_spaces.cells.feedback import Feedback
 from search_spaces.cells.flow_gated_warp import FlowGatedWarp
 from search_spaces.cells.flow_warped_average import FlowWarpedAverage
+from search_spaces.cells.local_correlation import LocalCorrelation
+from search_spaces.cells.memory_attention import MemoryAttention
 from search_spaces.cells.min_gru import MinGRU
 from search_spaces.cells.similarity_gate import SimilarityGate
 from search_spaces.cells.specs import (
@@ -31,6 +44,7 @@ from search_spaces.cells.specs import (
 )
 from search_spaces.cells.stacked_conv_gru import StackedConvGRU
 from search_spaces.cells.streamed_conv import StreamedConv
+from search_spaces.cells.temporal_attention import TemporalAttention
 from search_spaces.cells.temporal_shift import TemporalShift
 
 
@@ -76,6 +90,18 @@ CELLS: Mapping[str, CellEntry] = {
         FlowGatedWarpSpec,
         FlowGatedWarp,
         "Gadde et al. 2017, arXiv:1708.03088; Nilsson et al. 2018, arXiv:1612.08871; survey 4.3.1",
+    ),
+    "adaptive_kernels": CellEntry(
+        AdaptiveKernelsSpec, AdaptiveKernels, "Li et al. 2018, arXiv:1804.00389; survey 4.4, 5.3.2"
+    ),
+    "local_correlation": CellEntry(LocalCorrelationSpec, LocalCorrelation, "An et al. 2023, survey 5.3.2"),
+    "attention_propagation": CellEntry(
+        AttentionPropagationSpec, AttentionPropagation, "TDNet 2020, arXiv:2004.01800; survey 4.4.1, 5.3.5"
+    ),
+    "memory_attention": CellEntry(MemoryAttentionSpec, MemoryAttention, "TMANet 2021, arXiv:2102.08643; survey 4.4.1"),
+    "temporal_attention": CellEntry(TemporalAttentionSpec, TemporalAttention, "Su et al. 2023, survey 5.4.3"),
+    "dynamic_cell": CellEntry(
+        DynamicCellSpec, DynamicCell, "Nekrasov et al. 2020 (WACV), our reconstruction; survey 5.7"
     ),
 }
 

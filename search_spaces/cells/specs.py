@@ -1,6 +1,6 @@
 """The recorded form of every temporal cell: what is asked and stored. Knows nothing of modules.
 
-One dataclass a cell; the module of the same kind lies in its own file beside this one.
+One dataclass a cell, here or in a file of its family; the module of the same kind lies in its own file beside it.
 """
 
 from dataclasses import dataclass
@@ -8,6 +8,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.cells.attention_specs import (
+    AdaptiveKernelsSpec,
+    AttentionPropagationSpec,
+    LocalCorrelationSpec,
+    MemoryAttentionSpec,
+    TemporalAttentionSpec,
+)
+from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.door import STRICT
 
 
@@ -154,6 +162,12 @@ CellSpec = Annotated[
     | ConvLSTMSpec
     | DiagonalStateSpaceSpec
     | StreamedConvSpec
-    | FlowGatedWarpSpec,
+    | FlowGatedWarpSpec
+    | AdaptiveKernelsSpec
+    | LocalCorrelationSpec
+    | AttentionPropagationSpec
+    | MemoryAttentionSpec
+    | TemporalAttentionSpec
+    | DynamicCellSpec,
     Field(discriminator="kind"),
 ]
