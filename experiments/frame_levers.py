@@ -21,7 +21,8 @@ from experiments.levers import (
 )
 from latency_tables.random_weights import build_random, randomized
 from search_spaces.architecture import Architecture, ConvSpec, Factorization, NetworkSpec, StageSpec
-from search_spaces.network import VideoSegmenter, _stage, build
+from search_spaces.network import VideoSegmenter, build
+from search_spaces.stages import build_stage
 from search_spaces.trace import num_macs
 
 SCALES: tuple[Literal["3/4", "1/2"], ...] = ("3/4", "1/2")
@@ -102,7 +103,7 @@ def _with_stem(model: VideoSegmenter, factor: int, kernel: int) -> Callable[[], 
         changed.stem = space_to_depth_stem(factor, kernel, stem.channels, stem.activation)
         if factor == 4:
             # The stem has taken the stride of the first stage; from there on all sizes are as before.
-            changed.stages[0] = _stage(replace(model.spec.stages[0], stride=1), stem.channels)
+            changed.stages[0] = build_stage(replace(model.spec.stages[0], stride=1), stem.channels)
         return changed
 
     return make

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Placement
 from search_spaces.cells.base import State
-from search_spaces.network import Temporal, VideoSegmenter, resize, scaled_hw
+from search_spaces.network import Temporal, VideoSegmenter
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
+from search_spaces.resizing import resize, scaled_hw
 
 
 @dataclass(slots=True)

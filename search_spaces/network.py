@@ -3,25 +3,26 @@
 Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, Placement, StageSpec
+from search_spaces.architecture import Architecture, NetworkSpec, Placement
 from search_spaces.cells.base import State
+from search_spaces.contexts import CONTEXTS
+from search_spaces.decoders import DECODERS
 from search_spaces.errors import InputError
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
-from search_spaces.ops.blocks import BLOCKS
-from search_spaces.ops.dense import conv_bn
+from search_spaces.resizing import resize, scaled_hw
 from search_spaces.site import Site
+from search_spaces.stages import build_stage
+from search_spaces.stems import STEMS
 
 Temporal = Callable[[Placement, Tensor], Tensor]
 """Applies the temporal cell at a placement, if there is one; the only thing step and forward differ in."""
 
-SCALES = {"1": (1, 1), "3/4": (3, 4), "1/2": (1, 2)}
 MEAN_RGB = (0.45, 0.45, 0.45)
 STD_RGB = (0.25, 0.25, 0.25)
 """Near the statistics of natural pictures; batch norm takes care of the rest."""
@@ -30,43 +31,6 @@ MIN_SIDE = 32
 
 MAX_PARAMETERS = 2**27
 """Half a gigabyte of float32, ten times the largest network that segments video on a device."""
-
-
-class GlobalPoolContext(nn.Module):
-    """Gates the feature by its global average (the pooling branch of LR-ASPP, arXiv:1905.02244, section 6.4)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gate = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, feature_NCHW: Tensor) -> Tensor:
-        """Feature to feature."""
-        pooled = feature_NCHW.mean((2, 3), keepdim=True)
-        return feature_NCHW * torch.sigmoid(self.gate(pooled))
-
-
-class Decoder(nn.Module):
-    """Projects the last feature, optionally adds a skip, and classifies (skip sum: FCN, arXiv:1411.4038)."""
-
-    def __init__(self, spec: DecoderSpec, in_channels: int, skip_channels: Sequence[int], num_classes: int) -> None:
-        super().__init__()
-        self.project = conv_bn(in_channels, spec.channels, 1, act=spec.activation)
-        self.skips = nn.ModuleList(conv_bn(channels, spec.channels, 1) for channels in skip_channels)
-        self.mixes = nn.ModuleList(
-            nn.Sequential(
-                *conv_bn(spec.channels, spec.channels, 3, groups=spec.channels, act=spec.activation),
-                *conv_bn(spec.channels, spec.channels, 1, act=spec.activation),
-            )
-            for _ in skip_channels
-        )
-        self.classify = nn.Conv2d(spec.channels, num_classes, 1)
-
-    def fuse(self, feature_NCHW: Tensor, skips_NCHW: Sequence[Tensor]) -> Tensor:
-        """The decoder feature, at the size of the last skip where there is one."""
-        out: Tensor = self.project(feature_NCHW)
-        for skip_NCHW, skip, mix in zip(skips_NCHW, self.skips, self.mixes, strict=True):
-            out = mix(resize(out, *skip_NCHW.shape[-2:]) + skip(skip_NCHW))
-        return out
 
 
 class VideoSegmenter(nn.Module):
@@ -85,14 +49,15 @@ class VideoSegmenter(nn.Module):
         self.num_classes = num_classes
         self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD_RGB).view(1, 3, 1, 1), persistent=False)
-        self.stem = conv_bn(3, spec.stem.channels, 3, stride=2, act=spec.stem.activation)
+        self.stem = STEMS["conv"](spec.stem)
         widths = [spec.stem.channels, *(stage.channels for stage in spec.stages)]
         self.stages = nn.ModuleList(
-            _stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
+            build_stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
         )
-        self.context = GlobalPoolContext(widths[-1]) if spec.context == "global_pool" else nn.Identity()
+        self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], spec.stages[-1].activation)
         self.skip_indices = self._skip_indices()
-        self.decoder = Decoder(spec.decoder, widths[-1], [widths[i] for i in self.skip_indices], num_classes)
+        skip_channels = [widths[i] for i in self.skip_indices]
+        self.decoder = DECODERS[spec.decoder.kind](spec.decoder, widths[-1], skip_channels, num_classes)
         self.sites = nn.ModuleDict(
             {site.placement: Site(site, self._place(site.placement)[0]) for site in spec.temporal}
         )
@@ -233,22 +198,3 @@ def num_parameters(spec: NetworkSpec, num_classes: int) -> int:
     """Parameters of the network, counted on the meta device: nothing is allocated, no random number drawn."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in VideoSegmenter(spec, num_classes).parameters())
-
-
-def _stage(stage: StageSpec, in_channels: int) -> nn.Sequential:
-    make = BLOCKS[stage.block]
-    first = make(stage, in_channels, stage.stride)
-    return nn.Sequential(first, *(make(stage, stage.channels, 1) for _ in range(stage.depth - 1)))
-
-
-def scaled_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
-    """The size that the stem sees."""
-    numerator, denominator = SCALES[spec.input_scale]
-    return -(-height * numerator // denominator), -(-width * numerator // denominator)
-
-
-def resize(feature_NCHW: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear; nothing where the size is right already."""
-    if feature_NCHW.shape[-2:] == (height, width):
-        return feature_NCHW
-    return F.interpolate(feature_NCHW, (height, width), mode="bilinear", align_corners=False)
