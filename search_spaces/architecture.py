@@ -11,12 +11,12 @@ from pydantic import Field
 
 from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
-from search_spaces.network_spec import DecoderSpec, NetworkSpec, Placement, TemporalSite
+from search_spaces.network_spec import DecoderSpec, DetailSpec, NetworkSpec, Placement, TemporalSite
 from search_spaces.stage_spec import Activation, Channels, ConvSpec, Factorization, StageSpec, StemSpec
 
 __all__ = [
-    "Activation", "Architecture", "Channels", "ConvSpec", "DecoderSpec", "Factorization", "NetworkSpec", "Placement",
-    "PointSpec", "StageSpec", "StemSpec", "TemporalSite", "TrainingSpec", "key_of",
+    "Activation", "Architecture", "Channels", "ConvSpec", "DecoderSpec", "DetailSpec", "Factorization", "NetworkSpec",
+    "Placement", "PointSpec", "StageSpec", "StemSpec", "TemporalSite", "TrainingSpec", "key_of",
 ]  # fmt: skip
 
 
@@ -31,10 +31,15 @@ class PointSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """What the space decides about training: the weight of the temporal consistency loss."""
+    """What the space decides about training: the weight of the temporal consistency loss, heads that only train.
+
+    The heads (evaluators/training_heads.py) are never part of the network: `network_key` knows nothing of them.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     temporal_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    auxiliary: bool = False
+    boundary: bool = False
 
 
 def key_of(canonical_json: str) -> str:

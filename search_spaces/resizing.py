@@ -17,6 +17,14 @@ def scaled_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
     return -(-height * numerator // denominator), -(-width * numerator // denominator)
 
 
+def logits_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
+    """The size of the class scores that a step gives for a frame of this size."""
+    if spec.decoder.logits == "full":
+        return height, width
+    scaled = scaled_hw(height, width, spec)
+    return -(-scaled[0] // spec.head_stride), -(-scaled[1] // spec.head_stride)
+
+
 def resize(feature_NCHW: Tensor, height: int, width: int) -> Tensor:
     """Bilinear; nothing where the size is right already."""
     if feature_NCHW.shape[-2:] == (height, width):
