@@ -27,13 +27,28 @@ def most_like(space: SearchSpace, architecture: Architecture) -> Decoded:
         for name in best.num_options:
             # A question that an answer given in this sweep has taken away offers nothing.
             for index in range(best.num_options.get(name, 0)):
-                point = _answered(space, {**best.genotype, name: index})
+                point = _settled(space, wanted, _answered(space, {**best.genotype, name: index}), best)
                 found = _distance(wanted, point)
                 if found < distance:
                     best, distance = point, found
         if distance == 0.0 or distance == before:
             break
     return best
+
+
+def _settled(space: SearchSpace, wanted: Mapping[str, Leaf], point: Decoded, before: Decoded) -> Decoded:
+    """`point` with those questions answered anew that its one change has brought, or offers other options for.
+
+    Else a change would be judged by what old answers happen to mean among the new options.
+    """
+    distance = _distance(wanted, point)
+    for name in [name for name, count in point.num_options.items() if before.num_options.get(name) != count]:
+        for index in range(point.num_options.get(name, 0)):
+            other = _answered(space, {**point.genotype, name: index})
+            found = _distance(wanted, other)
+            if found < distance:
+                point, distance = other, found
+    return point
 
 
 def _answered(space: SearchSpace, answers: Genotype) -> Decoded:

@@ -18,7 +18,7 @@ CONTEXTS: tuple[Literal["none", "global_pool", "pyramid_pooling", "dilated_pyram
     "pyramid_pooling",
     "dilated_pyramid",
 )
-DETAIL_STRIDES: tuple[Literal[8, 4], ...] = (8, 4)
+DETAIL_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
 DETAIL_FUSIONS: tuple[Literal["add", "gate"], ...] = ("add", "gate")
 DECODERS: tuple[Literal["bilinear", "skip_add", "unet", "guided"], ...] = ("bilinear", "skip_add", "unet", "guided")
 SKIP_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)

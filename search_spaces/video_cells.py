@@ -25,9 +25,10 @@ class VideoCells:
     def decode(self, choose: Choose) -> Architecture:
         """Ask level by level: network, stem, stages, detail branch, decoder, temporal cell, training."""
         scale = choose("network.input_scale", SCALES)
-        output_stride = choose("network.output_stride", (8, 16))
-        num_stages = choose("network.num_stages", (3, 4))
         stem = ask_stem(choose)
+        # In the order that keeps the stages' own strides when the stem's changes: neighbours stay alike.
+        output_stride = choose("network.output_stride", (8, 16) if stem.stride == 2 else (16, 8))
+        num_stages = choose("network.num_stages", (3, 4))
         stages = []
         stride = stem.stride
         for index in range(num_stages):

@@ -64,7 +64,7 @@ def test_changing_any_single_answer_changes_what_is_computed(seed: int) -> None:
 
 def test_the_sampled_questions_cover_the_space() -> None:
     """Else the test above would prove little."""
-    asked = Counter(name for seed in range(60) for name in sample(SPACE, random.Random(seed)).genotype)
+    asked = Counter(name for seed in range(120) for name in sample(SPACE, random.Random(seed)).genotype)
     conditional = {"stage0.expansion", "stage3.dilation", "decoder.skip_stride", "temporal0.fold", "temporal0.kernel",
                    "temporal0.factorization", "temporal0.share", "temporal1.fusion",
                    "stem.factor", "stem.kernel", "detail.stride", "detail.fusion", "decoder.logits"}  # fmt: skip
