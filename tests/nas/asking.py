@@ -1,0 +1,40 @@
+"""Asks a searcher and tells it the toy metrics: shared by tests of searchers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nas.objectives import parse_objectives
+from nas.searchers.registry import make_searcher
+from nas.trial import Proposal, Searcher, Trial
+from search_spaces.decisions import SearchSpace
+from search_spaces.toy import ToySpace, toy_metrics
+
+BOTH = ("miou", "latency_ms")
+SMALL = {"random": {}, "evolution": {"population": 6, "sample": 3}, "ppo": {"batch": 4, "passes": 2, "hidden": 8}}
+
+
+def made(name: str, seed: int = 0, objectives: tuple[str, ...] = BOTH, **more: Any) -> Searcher:
+    options = {**SMALL.get(name, {}), **more.pop("options", {})}
+    space: SearchSpace = more.pop("space", ToySpace())
+    return make_searcher(name, space, seed=seed, objectives=parse_objectives(objectives), options=options, **more)
+
+
+def run(searcher: Searcher, trials: int, spoil: Callable[[int], str] = lambda _: "complete") -> list[Proposal]:
+    """Ask and tell, one at a time; `spoil` gives each trial's status."""
+    asked: list[Proposal] = []
+    for number in range(trials):
+        proposal = searcher.ask()
+        if proposal is None:
+            break
+        assert isinstance(proposal, Proposal)
+        asked.append(proposal)
+        status = spoil(number)
+        metrics = toy_metrics(proposal.architecture)
+        if status != "complete":
+            metrics = {"latency_ms": metrics["latency_ms"]} if status == "infeasible" else {}
+        searcher.tell(Trial(number, proposal, status, metrics, None if status == "complete" else "planted"))  # type: ignore[arg-type]
+    return asked
+
+
+def trace(searcher: Searcher, trials: int = 40) -> str:
+    return "".join(f"{proposal.architecture.key[:12]} {proposal.parent}\n" for proposal in run(searcher, trials))
