@@ -32,6 +32,7 @@ from search_spaces.architecture import (
     Architecture,
     ConvSpec,
     DecoderSpec,
+    DetailSpec,
     NetworkSpec,
     StageSpec,
     StemSpec,
@@ -66,7 +67,17 @@ EVERYTHING = Architecture(
 BILINEAR = Architecture(
     NetworkSpec(StemSpec(8), (StageSpec("plain", 1, 12, 2, activation="silu"),), DecoderSpec("bilinear", 8))
 )
-ARCHITECTURES = {"everything": EVERYTHING, "bilinear": BILINEAR}
+BRANCHES = Architecture(
+    NetworkSpec(
+        stem=StemSpec(8, "relu", "space_to_depth", 2, 1),
+        stages=(StageSpec("plain", 1, 8, 2), StageSpec("plain", 1, 12, 2)),
+        context="pyramid_pooling",
+        detail=DetailSpec(8, 1, stride=4),
+        decoder=DecoderSpec("unet", 8, 2, logits="head"),
+        temporal=(TemporalSite("skip2", ExponentialAverageSpec()), TemporalSite("logits", ExponentialAverageSpec())),
+    )
+)
+ARCHITECTURES = {"everything": EVERYTHING, "bilinear": BILINEAR, "branches": BRANCHES}
 QUICK = TimingProtocol("quick", 1, 0.0, 2, 0.0, 2, 4, 0.0, 0.02, 60.0)
 
 
@@ -108,13 +119,17 @@ class TestParts:
             assert torch.equal(given, expected)
 
     def test_names_in_order(self) -> None:
-        everything, bilinear = (build_random(a, NUM_CLASSES, seed=0) for a in ARCHITECTURES.values())
+        everything, bilinear, branches = (build_random(a, NUM_CLASSES, seed=0) for a in ARCHITECTURES.values())
         assert [part.name for part in parts_of(bilinear)] == [
             "input", "stem", "stage 0", "decoder", "head", "upsampling",
         ]  # fmt: skip
         assert [part.name for part in parts_of(everything)] == [
             "input", "stem", "stage 0", "stage 1", "context", "temporal bottleneck", "decoder", "temporal decoder",
             "head", "temporal logits", "upsampling",
+        ]  # fmt: skip
+        assert [part.name for part in parts_of(branches)] == [
+            "input", "stem", "stage 0", "stage 1", "context", "detail", "temporal skip2", "decoder", "head",
+            "temporal logits",
         ]  # fmt: skip
 
     def test_every_parameter_is_in_one_part(self, model: VideoSegmenter) -> None:
