@@ -91,8 +91,8 @@ def settings(data: Path) -> list[Setting]:
     """The three sets, sbi2015 once for every sequence that is left out."""
     sbi = Setting("sbi2015", f"folder:{data / 'sbi2015'}", (120, 160), 2, 2, 1)
     return [
-        Setting("camvid_pseudo", f"camvid:{data / 'camvid_small'}", (120, 160), 10, 8, 3),
-        Setting("moving_shapes", "moving_shapes", (96, 128), 5, 3, 3),
+        Setting("camvid_pseudo", f"camvid:{data / 'camvid_small'}", (120, 160), 10, 8, 2),
+        Setting("moving_shapes", "moving_shapes", (96, 128), 5, 3, 2),
         *(replace(sbi, fold=name) for name in SEQUENCES),
     ]
 
