@@ -15,7 +15,6 @@ from search_spaces.fusion import FUSIONS
 from search_spaces.network_spec import DetailSpec
 from search_spaces.ops.dense import conv_bn
 from search_spaces.resizing import resize
-from search_spaces.stage_spec import StageSpec
 from search_spaces.stages import build_stage
 
 
@@ -24,8 +23,7 @@ class Detail(nn.Module):
 
     def __init__(self, spec: DetailSpec, in_channels: int, context_channels: int) -> None:
         super().__init__()
-        units = StageSpec("plain", spec.depth, spec.channels, 1, spec.conv, activation=spec.activation)
-        self.units = build_stage(units, in_channels)
+        self.units = build_stage(spec.units, in_channels)
         self.project = conv_bn(context_channels, spec.channels, 1)
         self.fusion = FUSIONS[spec.fusion](spec.channels)
 

@@ -6,54 +6,89 @@ the space is found exactly; a foreign architecture gets a relative that a search
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from search_spaces.architecture import Architecture
-from search_spaces.decisions import Decoded, Genotype, SearchSpace, decode
+from search_spaces.decisions import Choose, Decoded, SearchSpace, decode
 
 _SWEEPS = 8
 """Passes over all questions at most; two or three are enough in practice."""
 
+T = TypeVar("T")
 Leaf = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A point of the space, what its questions offered and what they were answered with."""
+
+    decoded: Decoded
+    options: Mapping[str, Sequence[object]]
+
+    @property
+    def answers(self) -> dict[str, object]:
+        return {name: self.options[name][index] for name, index in self.decoded.genotype.items()}
 
 
 def most_like(space: SearchSpace, architecture: Architecture) -> Decoded:
     """The point of `space` nearest to `architecture`; its key is the architecture's if that lies in the space."""
     wanted = _leaves_of(architecture)
     best = _answered(space, {})
-    distance = _distance(wanted, best)
+    distance = _distance(wanted, best.decoded)
     for _ in range(_SWEEPS):
         before = distance
-        for name in best.num_options:
+        for name in best.options:
             # A question that an answer given in this sweep has taken away offers nothing.
-            for index in range(best.num_options.get(name, 0)):
-                point = _settled(space, wanted, _answered(space, {**best.genotype, name: index}), best)
-                found = _distance(wanted, point)
+            for option in best.options.get(name, ()):
+                point = _settled(space, wanted, _answered(space, {**best.answers, name: option}), best)
+                found = _distance(wanted, point.decoded)
                 if found < distance:
                     best, distance = point, found
         if distance == 0.0 or distance == before:
             break
-    return best
+    return best.decoded
 
 
-def _settled(space: SearchSpace, wanted: Mapping[str, Leaf], point: Decoded, before: Decoded) -> Decoded:
+def _settled(space: SearchSpace, wanted: Mapping[str, Leaf], point: _Point, before: _Point) -> _Point:
     """`point` with those questions answered anew that its one change has brought, or offers other options for.
 
     Else a change would be judged by what old answers happen to mean among the new options.
     """
-    distance = _distance(wanted, point)
-    for name in [name for name, count in point.num_options.items() if before.num_options.get(name) != count]:
-        for index in range(point.num_options.get(name, 0)):
-            other = _answered(space, {**point.genotype, name: index})
-            found = _distance(wanted, other)
+    distance = _distance(wanted, point.decoded)
+    for name in [name for name, options in point.options.items() if before.options.get(name) != options]:
+        for option in point.options.get(name, ()):
+            other = _answered(space, {**point.answers, name: option})
+            found = _distance(wanted, other.decoded)
             if found < distance:
                 point, distance = other, found
     return point
 
 
-def _answered(space: SearchSpace, answers: Genotype) -> Decoded:
-    """`answers` where they are options, else the first one."""
-    return decode(space, lambda name, num_options: answers[name] if answers.get(name, num_options) < num_options else 0)
+def _answered(space: SearchSpace, answers: Mapping[str, object]) -> _Point:
+    """The point with `answers` where they are among the options, else the first one.
+
+    By value and not by index: where an answer takes options away from later questions, theirs keep their meaning.
+    """
+    offered: dict[str, Sequence[object]] = {}
+
+    class Watched:
+        """The space, telling what it offers before it asks."""
+
+        def decode(self, choose: Choose) -> Architecture:
+            """As the space's own."""
+
+            def tell(name: str, options: Sequence[T]) -> T:
+                offered[name] = options
+                return choose(name, options)
+
+            return space.decode(tell)
+
+    def pick(name: str, num_options: int) -> int:
+        return offered[name].index(answers[name]) if name in answers and answers[name] in offered[name] else 0
+
+    return _Point(decode(Watched(), pick), offered)
 
 
 def _distance(wanted: Mapping[str, Leaf], point: Decoded) -> float:

@@ -62,6 +62,11 @@ class DetailSpec:
     fusion: Literal["add", "gate"] = "add"
     activation: Activation = "relu"
 
+    @property
+    def units(self) -> StageSpec:
+        """The branch without what joins it, as a stage."""
+        return StageSpec("plain", self.depth, self.channels, 1, self.conv, activation=self.activation)
+
 
 @dataclass(frozen=True, slots=True)
 class TemporalSite:
@@ -96,7 +101,7 @@ class NetworkSpec:
             raise ValueError(f"output stride {self.strides[-1]} given, at most 32 allowed")
         widths = (self.stem.channels, *(stage.channels for stage in self.stages))
         for index, stage in enumerate(self.stages):
-            _check_groups(f"stages.{index}", stage.conv, widths[index], stage.channels)
+            _check_stage(f"stages.{index}", stage, widths[index])
         if self.detail is not None:
             self._check_detail(self.detail, widths)
         self._check_skips()
@@ -109,7 +114,7 @@ class NetworkSpec:
                 f"detail.stride {detail.stride} given; the branch starts from a feature before the last stage "
                 f"({early}) and is finer than the last one ({self.strides[-1]})"
             )
-        _check_groups("detail", detail.conv, widths[self.source_at(detail.stride)], detail.channels)
+        _check_stage("detail", detail.units, widths[self.source_at(detail.stride)])
 
     def _check_skips(self) -> None:
         decoder = self.decoder
@@ -185,9 +190,9 @@ class NetworkSpec:
         return (self.decoder_stride, *self.skip_strides)[-1]
 
 
-def _check_groups(name: str, conv: ConvSpec, in_channels: int, out_channels: int) -> None:
-    if conv.factorization == "grouped" and (in_channels % 2 or out_channels % 2):
+def _check_stage(name: str, stage: StageSpec, in_channels: int) -> None:
+    if stage.conv.factorization == "grouped" and (in_channels % 2 or stage.channels % 2):
         raise ValueError(
-            f"{name}: grouped convolutions from {in_channels} to {out_channels} channels given; "
+            f"{name}: grouped convolutions from {in_channels} to {stage.channels} channels given; "
             "both must be even, for a single group is 'dense'"
         )

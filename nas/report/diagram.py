@@ -94,8 +94,7 @@ def _stem_lines(stem: StemSpec) -> tuple[str, ...]:
 
 
 def _detail_lines(detail: DetailSpec) -> tuple[str, ...]:
-    units = StageSpec("plain", detail.depth, detail.channels, 1, detail.conv, activation=detail.activation)
-    return f"detail, {detail.fusion} context", *_stage_lines(units)
+    return f"detail, {detail.fusion} context", *_stage_lines(detail.units)
 
 
 def _stage_lines(stage: StageSpec) -> tuple[str, ...]:
