@@ -97,6 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--time", action="store_true", help="export and measure all, in one interleaved run")
     parser.add_argument("--table", action="store_true", help="print the table of what is there")
     parser.add_argument("--front", type=Path, help="front.json of a search; absent: known designs alone")
+    parser.add_argument("--members", help="trials of the front, separated by commas; absent: all")
     parser.add_argument("--only", help="names of designs, separated by commas; absent: all")
     parser.add_argument("--data", default="../shared/data/camvid_small")
     parser.add_argument("--size", default="120x160")
@@ -117,7 +118,9 @@ def main() -> None:
         return
     height, width = (int(side) for side in options.size.split("x"))
     entries = [e for e in design_entries() if options.only is None or e.name in options.only.split(",")]
-    entries += [] if options.front is None else front_entries(options.front)
+    if options.front is not None:
+        members = None if options.members is None else {int(trial) for trial in options.members.split(",")}
+        entries += front_entries(options.front, members)
     if options.time:
         from experiments.designs.timing import time_entries
         from latency_tables.measurement import FINAL, SEARCH

@@ -4,14 +4,19 @@ Usage: python -m experiments.signal_rank_table [experiments/results/signal_rank.
 """
 
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from experiments.ranking import Floats, Interval, bootstrap, cross_seed_tau, spread, tau
 
-SCORES = ("miou", "miou_stills")
-NAMES = {"miou": "pseudo-video, last frames", "miou_stills": "stills"}
+SCORES = ("miou", "miou_stills", "warp_flip")
+NAMES = {
+    "miou": "mIoU, pseudo-video, last frames",
+    "miou_stills": "mIoU, stills",
+    "warp_flip": "warp-flip, pseudo-video",
+}
 
 
 def main() -> None:
@@ -25,6 +30,8 @@ def main() -> None:
         full = _table(small, "default", 30, score)
         for (variant, epochs), part in small.groupby(["variant", "epochs"]):
             scores = _table(small, variant, epochs, score)
+            if scores.shape[1] < full.shape[1]:
+                continue  # a seed is still to come
             both = scores.index.intersection(full.index)
             ranks, share = _ranks(scores.loc[both].to_numpy(), full.loc[both].to_numpy())
             found = spread(scores.to_numpy() * 100)
@@ -59,9 +66,13 @@ def _sizes(rows: pd.DataFrame, score: str) -> None:
         both = means.index.intersection(large.index)
         if len(both) > 2:
             ranks = bootstrap(
-                lambda i, a=means.loc[both].to_numpy(), b=large.loc[both].to_numpy(): tau(a[i], b[i]), len(both), seed=0
+                partial(_chosen_tau, means.loc[both].to_numpy(), large.loc[both].to_numpy()), len(both), seed=0
             )
             print(f"\n120x160, {epochs} epochs against 180x240, 15 epochs, {len(both)} networks: tau {ranks}")
+
+
+def _chosen_tau(one: Floats, other: Floats, index: np.ndarray) -> float:
+    return tau(one[index], other[index])
 
 
 if __name__ == "__main__":

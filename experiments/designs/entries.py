@@ -4,7 +4,7 @@ A front is a search folder's front.json: a list of {trial, key, architecture, me
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,11 @@ KEYS = ("name", "width", "average")
 """What names a row of every table."""
 
 WIDTHS: Mapping[str, tuple[float, ...]] = {
-    "fast_scnn": (0.25, 0.5, 1.0),
-    "lraspp": (0.5, 1.0, 1.5),
+    "fast_scnn": (0.5, 1.0),
+    "lraspp": (0.5, 1.0),
     "ddrnet": (0.25, 0.5),
     "enet": (0.25, 0.5),
-    "contextnet": (0.25, 0.5, 1.0),
+    "contextnet": (0.5, 1.0),
 }
 
 
@@ -70,15 +70,16 @@ def design_entries(widths: Mapping[str, tuple[float, ...]] = WIDTHS) -> Iterator
                 yield Entry(name, width, average)
 
 
-def front_entries(path: Path) -> Iterator[Entry]:
-    """The members of a front.
+def front_entries(path: Path, trials: Collection[int] | None = None) -> Iterator[Entry]:
+    """The members of a front; those of `trials` alone where that is given.
 
     Raises:
         InputError: no such file, or no front.
     """
     try:
         members = json.loads(path.read_text())
-        architectures = [json.dumps(member["architecture"]) for member in members]
+        chosen = [member for member in members if trials is None or member["trial"] in trials]
+        architectures = [json.dumps(member["architecture"]) for member in chosen]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: {type(error).__name__}: {error}; the front.json of a search folder is needed"
