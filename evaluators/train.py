@@ -17,7 +17,8 @@ from evaluators.batches import Batch, batches
 from evaluators.losses import TEMPORAL_STRIDE, class_weights, cross_entropy, temporal_consistency
 from evaluators.options import TrainOptions
 from evaluators.training_data import TrainingData
-from search_spaces.architecture import Architecture
+from evaluators.training_heads import TrainingHeads
+from search_spaces.architecture import Architecture, TrainingSpec
 from search_spaces.network import VideoSegmenter, build
 
 
@@ -62,10 +63,18 @@ def train_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(architecture, data.num_classes)
+        heads = _heads(model, architecture.training)
     if init is not None:
         model.load_state_dict(init)
     weight = architecture.training.temporal_weight
-    return train_model(model, data, options, temporal_weight=weight, epochs=epochs, seed=seed, on_epoch=on_epoch)
+    return train_model(
+        model, data, options, temporal_weight=weight, epochs=epochs, seed=seed, on_epoch=on_epoch, heads=heads
+    )
+
+
+def _heads(model: VideoSegmenter, training: TrainingSpec) -> TrainingHeads | None:
+    """Built after the network, whose first weights are then the same with them and without."""
+    return TrainingHeads(model, training) if training.auxiliary or training.boundary else None
 
 
 def train_model(
@@ -77,17 +86,21 @@ def train_model(
     epochs: int,
     seed: int,
     on_epoch: OnEpoch | None = None,
+    heads: TrainingHeads | None = None,
 ) -> TrainResult[M]:
     """As `train_network`, from the weights `model` has. It maps clip_BTCHW to logits_BTKHW.
 
-    `temporal_weight` counts where the options name none. Raises DivergedError.
+    `temporal_weight` counts where the options name none. `heads`, made for a VideoSegmenter, train with it and are
+    no part of the result. Raises DivergedError.
     """
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     device = _device(options)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     weight = temporal_weight if options.temporal_weight is None else options.temporal_weight
-    return _Loop(model, data.to(device), options, weight, epochs, seed, device).run(on_epoch)
+    if heads is not None:
+        heads = heads.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _Loop(model, heads, data.to(device), options, weight, epochs, seed, device).run(on_epoch)
 
 
 class _Loop(Generic[M]):
@@ -96,6 +109,7 @@ class _Loop(Generic[M]):
     def __init__(
         self,
         model: M,
+        heads: TrainingHeads | None,
         data: TrainingData,
         options: TrainOptions,
         temporal_weight: float,
@@ -104,12 +118,16 @@ class _Loop(Generic[M]):
         device: torch.device,
     ) -> None:
         self.model, self.data, self.options, self.device = model.train(), data, options, device
+        self.heads = heads
+        self.trained = nn.ModuleList([model] if heads is None else [model, heads.train()])
         self.epochs = epochs
         self.generator = torch.Generator().manual_seed(seed)
         self.temporal_weight = temporal_weight
         self.steps_per_epoch = max(1, math.ceil(data.frames_per_epoch / options.batch_frames))
         self.total = self.steps_per_epoch * epochs
-        self.optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.trained, options.weight_decay), lr=options.learning_rate, fused=True
+        )
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._factor)
         horizon = max(2.0, options.average_share * self.total)
         average = get_ema_multi_avg_fn(1.0 - 1.0 / horizon)  # type: ignore[no-untyped-call]
@@ -127,6 +145,19 @@ class _Loop(Generic[M]):
 
     def run(self, on_epoch: OnEpoch | None) -> TrainResult[M]:
         """All epochs; the loss is read back once an epoch, so that a GPU is never waited for inside one."""
+        with self._tapped():
+            mean_loss = self._epochs(on_epoch)
+        model = self.average.module.eval()
+        return TrainResult(cast("M", model), mean_loss, self.frames_seen)
+
+    def _tapped(self) -> AbstractContextManager[None]:
+        """The heads see features of the trained network alone: the average was copied before, without taps."""
+        if self.heads is None:
+            return nullcontext()
+        assert isinstance(self.model, VideoSegmenter)
+        return self.heads.tapped(self.model)
+
+    def _epochs(self, on_epoch: OnEpoch | None) -> float:
         num_stills = round(self.options.stills_share * self.total) if self.options.clip_frames > 1 else 0
         motion = self.temporal_weight > 0
         streams = (
@@ -144,8 +175,7 @@ class _Loop(Generic[M]):
                     mean_loss = float(torch.stack(losses).mean())
                     losses.clear()
                     self._report(step // self.steps_per_epoch, mean_loss, on_epoch)
-        model = self.average.module.eval()
-        return TrainResult(cast("M", model), mean_loss, self.frames_seen)
+        return mean_loss
 
     def _report(self, epoch: int, loss: float, on_epoch: OnEpoch | None) -> None:
         if not math.isfinite(loss):
@@ -160,7 +190,7 @@ class _Loop(Generic[M]):
             loss = self._loss(self.model(frames), batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        torch.nn.utils.clip_grad_norm_(self.trained.parameters(), 5.0)
         self.optimizer.step()
         self.schedule.step()
         self.average.update_parameters(self.model)
@@ -174,6 +204,8 @@ class _Loop(Generic[M]):
             self.weights_K,
             self.options.balance == "ohem",
         )
+        if self.heads is not None:
+            loss = loss + self.heads.loss(labels.flatten(0, 1), self.weights_K, self.options.balance == "ohem")
         if batch.flow_BT2HW is None or batch.visible_BTHW is None:
             return loss
         y, x = torch.randint(TEMPORAL_STRIDE, (2,), generator=self.generator).tolist()

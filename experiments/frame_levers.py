@@ -21,7 +21,8 @@ from experiments.levers import (
 )
 from latency_tables.random_weights import build_random, randomized
 from search_spaces.architecture import Architecture, ConvSpec, Factorization, NetworkSpec, StageSpec
-from search_spaces.network import VideoSegmenter, _stage, build
+from search_spaces.network import VideoSegmenter, build
+from search_spaces.stages import build_stage
 from search_spaces.trace import num_macs
 
 SCALES: tuple[Literal["3/4", "1/2"], ...] = ("3/4", "1/2")
@@ -50,9 +51,15 @@ def at_full_scale(architecture: Architecture) -> Architecture:
     return _with(architecture, replace(architecture.video, input_scale="1"))
 
 
+def with_full_logits(architecture: Architecture) -> Architecture:
+    """The same network with the enlarging of its logits inside, which is one of the levers."""
+    spec = architecture.video
+    return _with(architecture, replace(spec, decoder=replace(spec.decoder, logits="full")))
+
+
 def variants(architecture: Architecture, num_classes: int, size_hw: tuple[int, int], *, seed: int) -> Iterator[Variant]:
     """Every lever that applies to the network, its bases among them; weights are random from `seed`."""
-    architecture = at_full_scale(architecture)
+    architecture = with_full_logits(at_full_scale(architecture))
     model = build_random(architecture, num_classes, seed=seed)
     yield Variant(*BASE, BASE, model)
     for scale in SCALES:
@@ -81,6 +88,8 @@ def _outputs(model: VideoSegmenter, size_hw: tuple[int, int]) -> Iterator[Varian
 
 def _stems(model: VideoSegmenter, seed: int) -> Iterator[Variant]:
     spec = model.spec
+    if spec.stem.kind != "conv":
+        return
     exact = copy.deepcopy(model)
     exact.stem = same_as_strided(exact.stem)
     yield Variant("stem", "unshuffle 2, 2x2 (same function)", BASE, exact)
@@ -102,7 +111,7 @@ def _with_stem(model: VideoSegmenter, factor: int, kernel: int) -> Callable[[], 
         changed.stem = space_to_depth_stem(factor, kernel, stem.channels, stem.activation)
         if factor == 4:
             # The stem has taken the stride of the first stage; from there on all sizes are as before.
-            changed.stages[0] = _stage(replace(model.spec.stages[0], stride=1), stem.channels)
+            changed.stages[0] = build_stage(replace(model.spec.stages[0], stride=1), stem.channels)
         return changed
 
     return make

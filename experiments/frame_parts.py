@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Placement
 from search_spaces.cells.base import State
-from search_spaces.network import Temporal, VideoSegmenter, resize, scaled_hw
+from search_spaces.network import Temporal, VideoSegmenter
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
+from search_spaces.resizing import resize, scaled_hw
 
 
 @dataclass(slots=True)
@@ -46,14 +47,17 @@ def parts_of(model: VideoSegmenter) -> list[Part]:
     if not isinstance(model.context, nn.Identity):
         parts.append(Part("context", ("context",), _context))
     parts += _cell_parts(model, "bottleneck")
-    for stride in model.spec.decoder.skip_strides:
+    if model.detail is not None:
+        parts.append(Part("detail", ("detail",), _detail))
+    for stride in model.spec.skip_strides:
         parts += _cell_parts(model, SKIP_PLACES[stride])
     decoder = tuple(f"decoder.{name}" for name, _ in model.decoder.named_children() if name != "classify")
     parts.append(Part("decoder", decoder, _decoder))
     parts += _cell_parts(model, "decoder")
     parts.append(Part("head", ("decoder.classify",), _head))
     parts += _cell_parts(model, "logits")
-    parts.append(Part("upsampling", (), _upsampling))
+    if model.spec.decoder.logits == "full":
+        parts.append(Part("upsampling", (), _upsampling))
     return parts
 
 
@@ -129,6 +133,13 @@ def _context(model: VideoSegmenter, frame: Frame) -> None:
     frame.feature = model.context(frame.feature)
 
 
+def _detail(model: VideoSegmenter, frame: Frame) -> None:
+    assert model.detail is not None
+    assert model.spec.detail is not None
+    source = model.spec.source_at(model.spec.detail.stride)
+    frame.feature = model.detail(frame.features[source], frame.feature)
+
+
 def _decoder(model: VideoSegmenter, frame: Frame) -> None:
     frame.feature = model.decoder.fuse(frame.feature, [frame.features[index] for index in model.skip_indices])
 
@@ -138,14 +149,14 @@ def _head(model: VideoSegmenter, frame: Frame) -> None:
 
 
 def _upsampling(model: VideoSegmenter, frame: Frame) -> None:
-    frame.feature = resize(frame.feature, *frame.size_hw)
+    frame.feature = model.upsample(frame.feature, *frame.size_hw)
 
 
 def _cell_parts(model: VideoSegmenter, place: Placement) -> list[Part]:
     """The cell at `place` as a part, where there is one; a cell on a skip changes what the decoder looks back to."""
     index = None
     if place.startswith("skip"):
-        index = model.skip_indices[model.spec.decoder.skip_strides.index(int(place.removeprefix("skip")))]
+        index = model.skip_indices[model.spec.skip_strides.index(int(place.removeprefix("skip")))]
     elif place.startswith("stage"):
         index = -1
 

@@ -17,8 +17,9 @@ from experiments.frame_parts import Frame, Prefix, parts_of
 from search_spaces.activations import activation
 from search_spaces.architecture import StageSpec
 from search_spaces.cells.base import State
-from search_spaces.network import VideoSegmenter, resize, scaled_hw
+from search_spaces.network import VideoSegmenter
 from search_spaces.ops.dense import conv_bn
+from search_spaces.resizing import resize, scaled_hw
 
 
 def space_to_depth_stem(factor: int, kernel: int, channels: int, act: str) -> nn.Sequential:

@@ -43,7 +43,8 @@ def main() -> None:
             largest = max(largest, float(np.abs(ours - logits.numpy()).max()))
             low, high, frames = min(low, float(logits.min())), max(high, float(logits.max())), frames + 1
             for matrix, scores in zip(matrices, (logits, torch.from_numpy(ours)), strict=True):
-                matrix += confusion(labels_HW[None], scores.argmax(1).to(torch.uint8), num_classes)
+                enlarged = network.upsample(scores, *labels_HW.shape)
+                matrix += confusion(labels_HW[None], enlarged.argmax(1).to(torch.uint8), num_classes)
     relative = largest / (high - low)
     verdict = "within" if relative <= BOUND else "OVER"
     print(f"{frames} frames with carried state: largest difference {largest:.3g} = {relative:.2g} of the logits' range")

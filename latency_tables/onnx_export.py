@@ -1,7 +1,7 @@
 """The streaming step as one ONNX file. Knows nothing of timing, of targets or of what trained the network.
 
 Legend: B batch (1), H/W pixels, K classes. Inputs `frame` [1,3,H,W] and `state_0..n`; outputs `logits`
-[1,K,H,W] and `next_state_0..n`.
+[1,K,H,W], or smaller where the architecture leaves their enlarging to the caller, and `next_state_0..n`.
 
 What an export costs is tracing and decomposing every operation, and the exporter's registry of translations,
 which it rebuilds at each call (about a quarter). Folding batch norms beforehand and pausing the cyclic garbage
@@ -27,6 +27,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from search_spaces.architecture import Architecture
 from search_spaces.errors import MissingExtraError
 from search_spaces.fuse import fuse_branches
+from search_spaces.resizing import logits_hw
+from search_spaces.training_only import training_only_parts
 
 OPSET = 20
 
@@ -56,7 +58,8 @@ def export_step(model: nn.Module, size_hw: tuple[int, int], path: Path, metadata
     `model` has the methods of a VideoSegmenter and stays as it is.
 
     Raises:
-        ExportError: the network is in train mode, or has an operation that ONNX or the exporter lacks.
+        ExportError: the network is in train mode, has a part that only trains, or an operation that ONNX or the
+            exporter lacks.
         MissingExtraError: onnx or onnxscript is absent.
         OSError: the file cannot be written.
     """
@@ -65,6 +68,9 @@ def export_step(model: nn.Module, size_hw: tuple[int, int], path: Path, metadata
     training = [name or "the network" for name, module in model.named_modules() if module.training]
     if training:
         raise ExportError(f"{training[0]} is in train mode; call eval() before exporting")
+    dropped = training_only_parts(model)
+    if dropped:
+        raise ExportError(f"{dropped[0]} is there for training alone; export the network without it")
     frame_BCHW = torch.zeros(1, 3, *size_hw)
     state: tuple[Tensor, ...] = cast("Any", model).initial_state(1, *size_hw)
     folded = _Step(fold_batch_norms(model)).eval()
@@ -91,6 +97,7 @@ def export_step(model: nn.Module, size_hw: tuple[int, int], path: Path, metadata
 
 def step_metadata(architecture: Architecture, num_classes: int, size_hw: tuple[int, int]) -> dict[str, str]:
     """The facts every exported step carries; a caller adds its own (classes' names, metrics)."""
+    logits_size = logits_hw(*size_hw, architecture.video)
     return {
         "schema": "1",
         "architecture": architecture.to_json(),
@@ -98,6 +105,8 @@ def step_metadata(architecture: Architecture, num_classes: int, size_hw: tuple[i
         "num_classes": str(num_classes),
         "height": str(size_hw[0]),
         "width": str(size_hw[1]),
+        "logits_height": str(logits_size[0]),
+        "logits_width": str(logits_size[1]),
     }
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas.model_card import logits_sentence
 from nas.model_folder import ONNX, Model, read_model, write_sums
 from search_spaces.errors import InputError
 
@@ -68,6 +69,8 @@ def export_model(folder: Path, runtime: str, size_hw: tuple[int, int] | None = N
 
 def _metadata(model: Model, size_hw: tuple[int, int]) -> dict[str, str]:
     """The facts that travel inside the file, so that it explains itself without its folder."""
+    from search_spaces.resizing import logits_hw
+
     config = model.config
     return {
         "producer": "vidseg-nas",
@@ -79,6 +82,8 @@ def _metadata(model: Model, size_hw: tuple[int, int]) -> dict[str, str]:
         "size_hw": json.dumps(size_hw),
         "schedule": json.dumps(config.schedule),
         "frame": "float32 RGB NCHW 0..1; normalization inside",
+        "logits_hw": json.dumps(logits_hw(*size_hw, config.architecture.video)),
+        "logits": logits_sentence(config.architecture.video),
         "state": "zeros at the start of a video and after a cut or gap; feed next_state_i as state_i",
         "metrics": json.dumps(model.metrics.metrics, sort_keys=True),
         "metrics_split": model.metrics.split,

@@ -7,6 +7,7 @@ from evaluators.job import METRICS
 
 if TYPE_CHECKING:
     from nas.model_folder import ModelConfig, ModelMetrics
+    from search_spaces.architecture import NetworkSpec
 
 _USE = """```python
 from nas.api import Streamer
@@ -40,6 +41,7 @@ def model_card(config: "ModelConfig", results: "ModelMetrics", num_parameters: i
         _row("parameters", f"{num_parameters:,}"),
         _row("trained at (height x width)", f"{height} x {width}"),
         _row("temporal cells", cells),
+        _row("logits of a step", logits_sentence(network)),
         _row("classes", ", ".join(config.classes)),
         _row("data", f"{config.dataset.spec} (fingerprint {config.dataset.fingerprint[:16]})"),
         _row("training", f"{config.training.epochs} epochs, seed {config.training.seed}"),
@@ -64,6 +66,16 @@ def model_card(config: "ModelConfig", results: "ModelMetrics", num_parameters: i
         "",
     ]
     return "\n".join(lines)
+
+
+def logits_sentence(network: "NetworkSpec") -> str:
+    """Where the class scores of one exported step are, and what is left to whoever takes them."""
+    if network.decoder.logits == "full":
+        return "at the frame's size"
+    scale = "" if network.input_scale == "1" else f" of the frame at {network.input_scale} of its size"
+    return (
+        f"at stride {network.head_stride}{scale}; enlarge them bilinearly (half-pixel centres), then take the largest"
+    )
 
 
 def _dataset_name(spec: str) -> str:

@@ -58,6 +58,7 @@ class Streamer:
             if self._state is None:
                 self._state = self._network.initial_state(1, *self.size_hw)
             logits_BKhw, self._state = self._network.step(frame_BCHW, self._state)
+            logits_BKhw = self._network.upsample(logits_BKhw, *self.size_hw)
             if frame_hw != self.size_hw:
                 logits_BKhw = F.interpolate(logits_BKhw, frame_hw, mode="bilinear", align_corners=False)
             labels: UInt8Array = logits_BKhw[0].argmax(0).to(torch.uint8).numpy()

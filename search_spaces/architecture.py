@@ -11,7 +11,7 @@ from pydantic import Field
 
 from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
-from search_spaces.network_spec import DecoderSpec, NetworkSpec, Placement, TemporalSite
+from search_spaces.network_spec import DecoderSpec, DetailSpec, NetworkSpec, Placement, TemporalSite
 from search_spaces.stage_spec import (
     Activation,
     Attention,
@@ -24,8 +24,8 @@ from search_spaces.stage_spec import (
 )  # fmt: skip
 
 __all__ = [
-    "Activation", "Architecture", "Attention", "Block", "Channels", "ConvSpec", "DecoderSpec", "Factorization",
-    "NetworkSpec",
+    "Activation", "Architecture", "Attention", "Block", "Channels", "ConvSpec", "DecoderSpec", "DetailSpec",
+    "Factorization", "NetworkSpec",
     "Placement", "PointSpec", "StageSpec", "StemSpec", "TemporalSite", "TrainingSpec", "key_of",
 ]  # fmt: skip
 
@@ -41,10 +41,15 @@ class PointSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """What the space decides about training: the weight of the temporal consistency loss."""
+    """What the space decides about training: the weight of the temporal consistency loss, heads that only train.
+
+    The heads (evaluators/training_heads.py) are never part of the network: `network_key` knows nothing of them.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     temporal_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    auxiliary: bool = False
+    boundary: bool = False
 
 
 def key_of(canonical_json: str) -> str:

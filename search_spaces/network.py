@@ -3,26 +3,27 @@
 Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, Placement, StageSpec
+from search_spaces.architecture import Architecture, NetworkSpec, Placement
 from search_spaces.cells.base import State
+from search_spaces.contexts import CONTEXTS
+from search_spaces.decoders import DECODERS
+from search_spaces.detail import Detail
 from search_spaces.errors import InputError
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
-from search_spaces.ops.attention import attention
-from search_spaces.ops.blocks import BLOCKS
-from search_spaces.ops.dense import conv_bn
+from search_spaces.resizing import resize, scaled_hw
 from search_spaces.site import Site
+from search_spaces.stages import build_stage
+from search_spaces.stems import STEMS
 
 Temporal = Callable[[Placement, Tensor], Tensor]
 """Applies the temporal cell at a placement, if there is one; the only thing step and forward differ in."""
 
-SCALES = {"1": (1, 1), "3/4": (3, 4), "1/2": (1, 2)}
 MEAN_RGB = (0.45, 0.45, 0.45)
 STD_RGB = (0.25, 0.25, 0.25)
 """Near the statistics of natural pictures; batch norm takes care of the rest."""
@@ -33,48 +34,12 @@ MAX_PARAMETERS = 2**27
 """Half a gigabyte of float32, ten times the largest network that segments video on a device."""
 
 
-class GlobalPoolContext(nn.Module):
-    """Gates the feature by its global average (the pooling branch of LR-ASPP, arXiv:1905.02244, section 6.4)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gate = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, feature_NCHW: Tensor) -> Tensor:
-        """Feature to feature."""
-        pooled = feature_NCHW.mean((2, 3), keepdim=True)
-        return feature_NCHW * torch.sigmoid(self.gate(pooled))
-
-
-class Decoder(nn.Module):
-    """Projects the last feature, optionally adds a skip, and classifies (skip sum: FCN, arXiv:1411.4038)."""
-
-    def __init__(self, spec: DecoderSpec, in_channels: int, skip_channels: Sequence[int], num_classes: int) -> None:
-        super().__init__()
-        self.project = conv_bn(in_channels, spec.channels, 1, act=spec.activation)
-        self.skips = nn.ModuleList(conv_bn(channels, spec.channels, 1) for channels in skip_channels)
-        self.mixes = nn.ModuleList(
-            nn.Sequential(
-                *conv_bn(spec.channels, spec.channels, 3, groups=spec.channels, act=spec.activation),
-                *conv_bn(spec.channels, spec.channels, 1, act=spec.activation),
-            )
-            for _ in skip_channels
-        )
-        self.classify = nn.Conv2d(spec.channels, num_classes, 1)
-
-    def fuse(self, feature_NCHW: Tensor, skips_NCHW: Sequence[Tensor]) -> Tensor:
-        """The decoder feature, at the size of the last skip where there is one."""
-        out: Tensor = self.project(feature_NCHW)
-        for skip_NCHW, skip, mix in zip(skips_NCHW, self.skips, self.mixes, strict=True):
-            out = mix(resize(out, *skip_NCHW.shape[-2:]) + skip(skip_NCHW))
-        return out
-
-
 class VideoSegmenter(nn.Module):
     """A network that segments a video frame by frame, carrying a state. Built by `build`.
 
-    Frames are RGB, float, 0..1; the normalization is inside. Logits come back at the frame's size.
-    `forward` over a clip equals `step` over its frames in eval mode.
+    Frames are RGB, float, 0..1; the normalization is inside. Logits come back at the frame's size;
+    `step` leaves the enlarging to `upsample` where the specification says so. `forward` over a clip equals `step`
+    over its frames in eval mode.
     """
 
     mean: Tensor
@@ -86,22 +51,23 @@ class VideoSegmenter(nn.Module):
         self.num_classes = num_classes
         self.register_buffer("mean", torch.tensor(MEAN_RGB).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD_RGB).view(1, 3, 1, 1), persistent=False)
-        self.stem = conv_bn(3, spec.stem.channels, 3, stride=2, act=spec.stem.activation)
+        self.stem = STEMS[spec.stem.kind](spec.stem)
         widths = [spec.stem.channels, *(stage.channels for stage in spec.stages)]
         self.stages = nn.ModuleList(
-            _stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
+            build_stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
         )
-        self.context = GlobalPoolContext(widths[-1]) if spec.context == "global_pool" else nn.Identity()
-        self.skip_indices = self._skip_indices()
-        self.decoder = Decoder(spec.decoder, widths[-1], [widths[i] for i in self.skip_indices], num_classes)
+        self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], spec.stages[-1].activation)
+        self.skip_indices = tuple(spec.source_at(stride) for stride in spec.skip_strides)
+        self.detail: Detail | None = None
+        in_channels = widths[-1]
+        if spec.detail is not None:
+            self.detail = Detail(spec.detail, widths[spec.source_at(spec.detail.stride)], widths[-1])
+            in_channels = spec.detail.channels
+        skip_channels = [widths[index] for index in self.skip_indices]
+        self.decoder = DECODERS[spec.decoder.kind](spec.decoder, in_channels, skip_channels, num_classes)
         self.sites = nn.ModuleDict(
             {site.placement: Site(site, self._place(site.placement)[0]) for site in spec.temporal}
         )
-
-    def _skip_indices(self) -> tuple[int, ...]:
-        """Indices into (stem, stage 0, stage 1, ...) of the deepest feature at each stride that is skipped to."""
-        strides = [2, *self.spec.strides[:-1]]
-        return tuple(max(i for i, s in enumerate(strides) if s == skip) for skip in self.spec.decoder.skip_strides)
 
     def _place(self, place: Placement) -> tuple[int, int]:
         """(channels, stride relative to the scaled input) of the feature at a placement."""
@@ -111,12 +77,12 @@ class VideoSegmenter(nn.Module):
             return spec.stages[index].channels, spec.strides[index]
         if place.startswith("skip"):
             stride = int(place.removeprefix("skip"))
-            index = self.skip_indices[spec.decoder.skip_strides.index(stride)]
+            index = self.skip_indices[spec.skip_strides.index(stride)]
             return (spec.stem.channels if index == 0 else spec.stages[index - 1].channels), stride
         if place == "bottleneck":
             return spec.stages[-1].channels, spec.strides[-1]
         channels = spec.decoder.channels if place == "decoder" else self.num_classes
-        return channels, (spec.decoder.skip_strides or spec.strides)[-1]
+        return channels, spec.head_stride
 
     def initial_state(self, batch: int, height: int, width: int) -> State:
         """Zeros for frames of this size; a flat tuple of the cells' states in the order they are met.
@@ -136,7 +102,10 @@ class VideoSegmenter(nn.Module):
         )
 
     def step(self, frame_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame: (frame, state) -> (logits_BKHW, next state). What is exported and timed."""
+        """One frame: (frame, state) -> (logits_BKHW, next state). What is exported and timed.
+
+        Where the specification leaves the enlarging to whoever takes the logits, they are smaller: `upsample` them.
+        """
         parts = self._split(state)
 
         def temporal(place: Placement, feature_BCHW: Tensor) -> Tensor:
@@ -144,7 +113,14 @@ class VideoSegmenter(nn.Module):
                 feature_BCHW, parts[place] = self.site(place).step(feature_BCHW, parts[place])
             return feature_BCHW
 
-        return self._run(frame_BCHW, temporal), self._joined(parts)
+        logits = self._run(frame_BCHW, temporal)
+        if self.spec.decoder.logits == "full":
+            logits = self.upsample(logits, *frame_BCHW.shape[-2:])
+        return logits, self._joined(parts)
+
+    def upsample(self, logits_NKhw: Tensor, height: int, width: int) -> Tensor:
+        """What `step` gave, at the size of its frame; nothing where it is there already."""
+        return resize(logits_NKhw, height, width)
 
     def forward(self, clip_BTCHW: Tensor) -> Tensor:
         """A clip from its first frame on: logits_BTKHW."""
@@ -160,10 +136,11 @@ class VideoSegmenter(nn.Module):
                 feature_NCHW, parts[place] = self.site(place).scan(feature_NCHW, shape_BT, parts[place])
             return feature_NCHW
 
-        logits_NKHW = self._run(clip_BTCHW.flatten(0, 1), temporal)
+        logits_NKHW = self.upsample(self._run(clip_BTCHW.flatten(0, 1), temporal), *clip_BTCHW.shape[-2:])
         return logits_NKHW.view(*shape_BT, *logits_NKHW.shape[1:]), self._joined(parts)
 
     def _run(self, frames_NCHW: Tensor, temporal: Temporal) -> Tensor:
+        """Class scores at the head's size."""
         height, width = frames_NCHW.shape[-2:]
         feature = (frames_NCHW - self.mean) / self.std
         scaled = scaled_hw(height, width, self.spec)
@@ -177,13 +154,14 @@ class VideoSegmenter(nn.Module):
                 feature = temporal(place, feature)
             features.append(feature)
         feature = temporal("bottleneck", self.context(feature))
+        if self.detail is not None and self.spec.detail is not None:
+            feature = self.detail(features[self.spec.source_at(self.spec.detail.stride)], feature)
         skips = [
             temporal(SKIP_PLACES[stride], features[index])
-            for stride, index in zip(self.spec.decoder.skip_strides, self.skip_indices, strict=True)
+            for stride, index in zip(self.spec.skip_strides, self.skip_indices, strict=True)
         ]
         feature = temporal("decoder", self.decoder.fuse(feature, skips))
-        logits = temporal("logits", self.decoder.classify(feature))
-        return resize(logits, height, width)
+        return temporal("logits", self.decoder.classify(feature))
 
     def _sites(self) -> Iterator[tuple[Placement, Site]]:
         for site in self.spec.temporal:
@@ -234,23 +212,3 @@ def num_parameters(spec: NetworkSpec, num_classes: int) -> int:
     """Parameters of the network, counted on the meta device: nothing is allocated, no random number drawn."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in VideoSegmenter(spec, num_classes).parameters())
-
-
-def _stage(stage: StageSpec, in_channels: int) -> nn.Sequential:
-    make = BLOCKS[stage.block]
-    first = make(stage, in_channels, stage.stride)
-    rest = (make(stage, stage.channels, 1) for _ in range(stage.depth - 1))
-    return nn.Sequential(first, *rest, *attention(stage.attention, stage.channels))
-
-
-def scaled_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
-    """The size that the stem sees."""
-    numerator, denominator = SCALES[spec.input_scale]
-    return -(-height * numerator // denominator), -(-width * numerator // denominator)
-
-
-def resize(feature_NCHW: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear; nothing where the size is right already."""
-    if feature_NCHW.shape[-2:] == (height, width):
-        return feature_NCHW
-    return F.interpolate(feature_NCHW, (height, width), mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
 """The recorded form of a whole network: stages, decoder, temporal cells. Knows nothing of modules or spaces."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -9,7 +9,7 @@ from pydantic import Field
 from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.specs import CellSpec, FeedbackSpec
 from search_spaces.door import STRICT
-from search_spaces.stage_spec import Activation, Channels, StageSpec, StemSpec
+from search_spaces.stage_spec import Activation, Channels, ConvSpec, StageSpec, StemSpec
 
 Placement = Literal[
     "stage0", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6",
@@ -29,22 +29,44 @@ Share = Literal["1", "1/2", "1/4"]
 
 @dataclass(frozen=True, slots=True)
 class DecoderSpec:
-    """bilinear: classify the last feature; skip_add: add it, upsampled, to the feature at `skip_stride`."""
+    """How features become class scores: search_spaces/decoders.py.
+
+    bilinear uses the last feature alone; skip_add and guided look back to the feature at `skip_stride`; unet to
+    one feature of every stride down to it. `logits` says where the enlarging of the scores to the frame's size is
+    done: in the network (full), or by whoever takes them (head: they come at the decoder feature's size).
+    """
 
     __pydantic_config__: ClassVar = STRICT
-    kind: Literal["bilinear", "skip_add"]
+    kind: Literal["bilinear", "skip_add", "unet", "guided"]
     channels: Channels
     skip_stride: Literal[2, 4, 8] = 4
     activation: Activation = "relu"
-
-    @property
-    def skip_strides(self) -> tuple[int, ...]:
-        """Strides of the features that are skipped to, the deepest first."""
-        return () if self.kind == "bilinear" else (self.skip_stride,)
+    logits: Literal["full", "head"] = "full"
 
     def __post_init__(self) -> None:
         if self.kind == "bilinear" and self.skip_stride != 4:
             raise ValueError(f"skip_stride {self.skip_stride} given; a bilinear decoder has no skip, leave it 4")
+
+
+@dataclass(frozen=True, slots=True)
+class DetailSpec:
+    """A second branch of plain units that stays at `stride` while the stages go deeper.
+
+    It starts from the deepest feature of its stride; the context feature, enlarged, joins it before the decoder.
+    """
+
+    __pydantic_config__: ClassVar = STRICT
+    channels: Channels
+    depth: Annotated[int, Field(ge=1, le=16)]
+    conv: ConvSpec = field(default_factory=ConvSpec)
+    stride: Literal[4, 8] = 8
+    fusion: Literal["add", "gate"] = "add"
+    activation: Activation = "relu"
+
+    @property
+    def units(self) -> StageSpec:
+        """The branch without what joins it, as a stage."""
+        return StageSpec("plain", self.depth, self.channels, 1, self.conv, activation=self.activation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +95,53 @@ class TemporalSite:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A streaming segmentation network: scale, stem, stages, context, decoder, temporal cells."""
+    """A streaming segmentation network: scale, stem, stages, context, detail branch, decoder, temporal cells."""
 
     __pydantic_config__: ClassVar = STRICT
     stem: StemSpec
     stages: Annotated[tuple[StageSpec, ...], Field(min_length=1, max_length=8)]
     decoder: DecoderSpec
     input_scale: Literal["1", "3/4", "1/2"] = "1"
-    context: Literal["none", "global_pool"] = "none"
+    context: Literal["none", "global_pool", "pyramid_pooling", "dilated_pyramid"] = "none"
     temporal: Annotated[tuple[TemporalSite, ...], Field(max_length=3)] = ()
+    detail: DetailSpec | None = None
     kind: Literal["video"] = "video"
 
     def __post_init__(self) -> None:
-        strides = self.strides
-        if strides[-1] > 32:
-            raise ValueError(f"output stride {strides[-1]} given, at most 32 allowed")
-        if self.decoder.kind == "skip_add" and self.decoder.skip_stride not in (2, *strides[:-1]):
-            raise ValueError(
-                f"decoder.skip_stride {self.decoder.skip_stride} given, but the features before the last "
-                f"stage have strides {(2, *strides[:-1])}"
-            )
+        if self.strides[-1] > 32:
+            raise ValueError(f"output stride {self.strides[-1]} given, at most 32 allowed")
         widths = (self.stem.channels, *(stage.channels for stage in self.stages))
         for index, stage in enumerate(self.stages):
-            refusal = stage.refusal(widths[index])
-            if refusal is not None:
-                raise ValueError(f"stages.{index}: {refusal}")
+            _check_stage(f"stages.{index}", stage, widths[index])
+        if self.detail is not None:
+            self._check_detail(self.detail, widths)
+        self._check_skips()
         self._check_sites()
+
+    def _check_detail(self, detail: DetailSpec, widths: tuple[int, ...]) -> None:
+        early = self.early_strides
+        if detail.stride not in early or detail.stride >= self.strides[-1]:
+            raise ValueError(
+                f"detail.stride {detail.stride} given; the branch starts from a feature before the last stage "
+                f"({early}) and is finer than the last one ({self.strides[-1]})"
+            )
+        _check_stage("detail", detail.units, widths[self.source_at(detail.stride)])
+
+    def _check_skips(self) -> None:
+        decoder = self.decoder
+        if decoder.kind == "bilinear":
+            return
+        if decoder.skip_stride not in self.early_strides:
+            raise ValueError(
+                f"decoder.skip_stride {decoder.skip_stride} given, but the features before the last "
+                f"stage have strides {self.early_strides}"
+            )
+        finer = self.detail is not None or decoder.kind == "unet"
+        if finer and decoder.skip_stride >= self.decoder_stride:
+            raise ValueError(
+                f"decoder.skip_stride {decoder.skip_stride} given, but the decoder's feature has stride "
+                f"{self.decoder_stride} already; take a finer one"
+            )
 
     def _check_sites(self) -> None:
         places = [site.placement for site in self.temporal]
@@ -114,15 +157,51 @@ class NetworkSpec:
     def placements(self) -> tuple[Placement, ...]:
         """Where a cell can stand in this network, in the order a frame meets them."""
         stages: tuple[Placement, ...] = STAGE_PLACES[: len(self.stages) - 1]
-        skips = tuple(SKIP_PLACES[stride] for stride in self.decoder.skip_strides)
+        skips = tuple(SKIP_PLACES[stride] for stride in self.skip_strides)
         return (*stages, "bottleneck", *skips, "decoder", "logits")
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Stride of every stage's output relative to the scaled input; the stem's is 2."""
-        total = 2
+        """Stride of every stage's output relative to the scaled input."""
+        total = self.stem.stride
         found = []
         for stage in self.stages:
             total *= stage.stride
             found.append(total)
         return tuple(found)
+
+    @property
+    def early_strides(self) -> tuple[int, ...]:
+        """Strides of the features before the last stage, the stem's first: what can be looked back to."""
+        return (self.stem.stride, *self.strides[:-1])
+
+    def source_at(self, stride: int) -> int:
+        """Index into (stem, stage 0, stage 1, ...) of the deepest feature of `stride` before the last stage."""
+        return max(index for index, found in enumerate(self.early_strides) if found == stride)
+
+    @property
+    def decoder_stride(self) -> int:
+        """Stride of the feature that the decoder is given."""
+        return self.strides[-1] if self.detail is None else self.detail.stride
+
+    @property
+    def skip_strides(self) -> tuple[int, ...]:
+        """Strides of the features that the decoder looks back to, the deepest first."""
+        decoder = self.decoder
+        if decoder.kind == "bilinear":
+            return ()
+        if decoder.kind != "unet":
+            return (decoder.skip_stride,)
+        between = {stride for stride in self.early_strides if decoder.skip_stride <= stride < self.decoder_stride}
+        return tuple(sorted(between, reverse=True))
+
+    @property
+    def head_stride(self) -> int:
+        """Stride of the decoder feature and of the class scores before they are enlarged."""
+        return (self.decoder_stride, *self.skip_strides)[-1]
+
+
+def _check_stage(name: str, stage: StageSpec, in_channels: int) -> None:
+    refusal = stage.refusal(in_channels)
+    if refusal is not None:
+        raise ValueError(f"{name}: {refusal}")

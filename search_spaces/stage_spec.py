@@ -54,11 +54,26 @@ class ConvSpec:
 
 @dataclass(frozen=True, slots=True)
 class StemSpec:
-    """The first convolution, 3x3 with stride 2."""
+    """conv: 3x3, stride 2. space_to_depth: squares of `factor` pixels become channels, then `kernel` x `kernel`."""
 
     __pydantic_config__: ClassVar = STRICT
     channels: Channels
     activation: Activation = "relu"
+    kind: Literal["conv", "space_to_depth"] = "conv"
+    factor: Literal[2, 4] = 2
+    kernel: Literal[1, 3] = 3
+
+    def __post_init__(self) -> None:
+        if self.kind == "conv" and (self.factor, self.kernel) != (2, 3):
+            raise ValueError(
+                f"stem: factor {self.factor} and kernel {self.kernel} given; only space_to_depth has them, "
+                "a conv stem has 2 and 3"
+            )
+
+    @property
+    def stride(self) -> int:
+        """Stride of the stem's output."""
+        return self.factor
 
 
 @dataclass(frozen=True, slots=True)

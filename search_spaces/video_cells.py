@@ -7,15 +7,13 @@ arXiv:1807.11626). A question is asked only where its answer changes the network
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, StemSpec, TrainingSpec
+from search_spaces.architecture import Architecture, NetworkSpec, TrainingSpec
 from search_spaces.decisions import Choose
-from search_spaces.stage_questions import ACTIVATIONS, ask_stage, joined
+from search_spaces.network_questions import CONTEXTS, ask_decoder, ask_detail, ask_stem
+from search_spaces.stage_questions import ask_stage, joined
 from search_spaces.temporal_questions import ask_temporal
 
 SCALES: tuple[Literal["1", "3/4", "1/2"], ...] = ("1", "3/4", "1/2")
-DECODERS: tuple[Literal["bilinear", "skip_add"], ...] = ("bilinear", "skip_add")
-CONTEXTS: tuple[Literal["none", "global_pool"], ...] = ("none", "global_pool")
-SKIP_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
 TEMPORAL_WEIGHTS = (0.0, 1.0, 5.0)
 """Weight of the temporal consistency loss; without it gated cells learn to ignore their state."""
 
@@ -25,32 +23,35 @@ class VideoCells:
     """The full space. Every level is alive; what a question offers depends on the answers before it."""
 
     def decode(self, choose: Choose) -> Architecture:
-        """Ask level by level: network, stem, stages, decoder, temporal cell, training."""
+        """Ask level by level: network, stem, stages, detail branch, decoder, temporal cell, training."""
         scale = choose("network.input_scale", SCALES)
-        output_stride = choose("network.output_stride", (8, 16))
+        stem = ask_stem(choose)
+        # In the order that keeps the stages' own strides when the stem's changes: neighbours stay alike.
+        output_stride = choose("network.output_stride", (8, 16) if stem.stride == 2 else (16, 8))
         num_stages = choose("network.num_stages", (3, 4))
-        stem = StemSpec(choose("stem.channels", (8, 16, 24)), choose("stem.activation", ACTIVATIONS))
         stages = []
-        stride = 2
+        stride = stem.stride
         for index in range(num_stages):
             step: Literal[1, 2] = 2 if stride < output_stride else 1
             stride *= step
             stages.append(ask_stage(choose, index, step))
+        context = choose("network.context", CONTEXTS)
+        detail = ask_detail(choose, stem.stride, output_stride)
         still = NetworkSpec(
             stem=stem,
             stages=joined(stages),
             input_scale=scale,
-            context=choose("network.context", CONTEXTS),
-            decoder=_decoder(choose, output_stride),
+            context=context,
+            detail=detail,
+            decoder=ask_decoder(choose, output_stride if detail is None else detail.stride),
         )
         network = replace(still, temporal=ask_temporal(choose, still.placements))
-        return Architecture(network, TrainingSpec(choose("training.temporal_weight", TEMPORAL_WEIGHTS)))
+        return Architecture(network, _training(choose))
 
 
-def _decoder(choose: Choose, output_stride: int) -> DecoderSpec:
-    kind = choose("decoder.kind", DECODERS)
-    skip_stride: Literal[2, 4, 8] = 4
-    if kind == "skip_add" and output_stride == 16:
-        skip_stride = choose("decoder.skip_stride", SKIP_STRIDES)
-    channels = choose("decoder.channels", (16, 32, 48))
-    return DecoderSpec(kind, channels, skip_stride, choose("decoder.activation", ACTIVATIONS))
+def _training(choose: Choose) -> TrainingSpec:
+    return TrainingSpec(
+        choose("training.temporal_weight", TEMPORAL_WEIGHTS),
+        auxiliary=choose("training.auxiliary", (False, True)),
+        boundary=choose("training.boundary", (False, True)),
+    )

@@ -18,17 +18,20 @@ from latency_tables.runtimes.registry import RUNTIMES
 from nas.searchers.registry import SEARCHERS
 from search_spaces import stage_questions
 from search_spaces.activations import ACTIVATIONS, GATES
-from search_spaces.architecture import Activation, Architecture, ConvSpec, StageSpec
+from search_spaces.architecture import Activation, Architecture, ConvSpec, DecoderSpec, NetworkSpec, StageSpec, StemSpec
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.registry import CELLS
 from search_spaces.cells.specs import CellSpec, ConvGRUSpec
+from search_spaces.contexts import CONTEXTS, dilations
+from search_spaces.decoders import DECODERS, Decoder
 from search_spaces.op_catalogue import OPS
 from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
 from search_spaces.presets import PRESETS
+from search_spaces.stems import STEMS, PatchConv
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_spaces", "latency_tables", "evaluators", "nas")
@@ -104,6 +107,15 @@ class TestEverythingIsListed:
                 if own and found.__module__ == module.__name__ and not name.startswith("_") and name != "conv_bn":
                     assert found in listed, f"{module.__name__}.{name}"
 
+    def test_stems_contexts_and_decoders(self) -> None:
+        """Every public module and factory of the files is in a table, or what those are made of."""
+        listed = {*STEMS.values(), *CONTEXTS.values(), *DECODERS.values(), PatchConv, Decoder, dilations}
+        for name in ("stems", "contexts", "decoders"):
+            module = importlib.import_module(f"search_spaces.{name}")
+            for attribute, found in vars(module).items():
+                if getattr(found, "__module__", None) == module.__name__ and not attribute.startswith("_"):
+                    assert found in listed, f"{module.__name__}.{attribute}"
+
     def test_the_record_allows_exactly_what_is_listed(self) -> None:
         """A name that the JSON takes and no table has would fail when it is built."""
 
@@ -114,6 +126,9 @@ class TestEverythingIsListed:
         assert allowed(StageSpec, "block") == set(BLOCKS)
         assert allowed(StageSpec, "attention") == {"none", *ATTENTIONS}
         assert allowed(ConvGRUSpec, "gate") < set(GATES)
+        assert allowed(StemSpec, "kind") == set(STEMS)
+        assert allowed(NetworkSpec, "context") == set(CONTEXTS)
+        assert allowed(DecoderSpec, "kind") == set(DECODERS)
         assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
         assert {name for name, entry in OPS.items() if entry.kind == "convolution"} == set(CONVS)
         assert {name for name, entry in OPS.items() if entry.kind == "block"} == set(BLOCKS)
@@ -137,7 +152,13 @@ def _algorithms() -> list[Path]:
     plain = {"__init__", "registry", "common", "base", "specs"}
     folders = ("nas/searchers", "search_spaces/cells", "search_spaces/ops")
     files = [path for folder in folders for path in (ROOT / folder).glob("*.py") if path.stem not in plain]
-    return [*files, *(ROOT / "evaluators" / f"{name}.py" for name in ("metrics", "temporal_metrics", "losses"))]
+    evaluators = ("metrics", "temporal_metrics", "losses", "training_heads")
+    network = ("stems", "contexts", "decoders", "detail")
+    return [
+        *files,
+        *(ROOT / "evaluators" / f"{name}.py" for name in evaluators),
+        *(ROOT / "search_spaces" / f"{name}.py" for name in network),
+    ]
 
 
 @pytest.mark.parametrize("path", _algorithms(), ids=_named)

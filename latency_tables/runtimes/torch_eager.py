@@ -12,6 +12,7 @@ from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
 from search_spaces.architecture import Architecture
 from search_spaces.fuse import fuse_branches
+from search_spaces.training_only import training_only_parts
 
 
 class TorchStep:
@@ -23,6 +24,9 @@ class TorchStep:
         training = [name or "the network" for name, module in model.named_modules() if module.training]
         if training:
             raise ValueError(f"{training[0]} is in train mode; call eval() before measuring")
+        dropped = training_only_parts(model)
+        if dropped:
+            raise ValueError(f"{dropped[0]} is there for training alone; measure the network without it")
         self._model: Any = cast("Any", model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
         self._size_hw = size_hw
         self._state: tuple[Tensor, ...] = ()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from search_spaces.architecture import NetworkSpec, StageSpec, TemporalSite
+from search_spaces.architecture import DetailSpec, NetworkSpec, StageSpec, StemSpec, TemporalSite
 
 BLOCK_WIDTH, GAP = 136, 20
 TALLEST, STEP_DOWN, TOP = 120, 16, 46
@@ -12,7 +12,7 @@ TALLEST, STEP_DOWN, TOP = 120, 16, 46
 
 FILLS = {
     "input": "#eceff1", "stem": "#cfd8dc", "stage": "#bbdefb", "context": "#d1c4e9",
-    "decoder": "#c8e6c9", "logits": "#ffe0b2", "cell": "#ffab91",
+    "detail": "#b2dfdb", "decoder": "#c8e6c9", "logits": "#ffe0b2", "cell": "#ffab91",
 }  # fmt: skip
 CHARACTER_WIDTH = 0.58
 """Of a sans-serif font, in font sizes: what most lines stay under."""
@@ -29,10 +29,10 @@ class _Block:
 
 
 def architecture_svg(spec: NetworkSpec) -> str:
-    """An `<svg>` element: input, stem, stages, context, decoder and logits, with the temporal cells above.
+    """An `<svg>` element: input, stem, stages, context, detail branch, decoder and logits, temporal cells above.
 
     A block's height falls with its stride; a cell carries its state from frame to frame (the loop above it);
-    the arc below is the decoder's skip.
+    the arcs below lead to what looks back: the detail branch, the decoder's skips.
     """
     blocks = _blocks(spec)
     width = len(blocks) * (BLOCK_WIDTH + GAP) + GAP
@@ -48,15 +48,18 @@ def architecture_svg(spec: NetworkSpec) -> str:
         parts += _block_svg(block, left, middle)
         if index:
             parts.append(_arrow(left - GAP, left, middle))
-    if spec.decoder.kind == "skip_add":
-        parts.append(_skip(blocks, _skip_source(spec), middle, height))
+    for stride in spec.skip_strides:
+        parts.append(_arc(blocks, 1 + spec.source_at(stride), "decoder", middle, height))
+    if spec.detail is not None:
+        parts.append(_arc(blocks, 1 + spec.source_at(spec.detail.stride), "detail", middle, height))
     parts.append("</svg>")
     return "".join(parts)
 
 
 def _sentence(spec: NetworkSpec) -> str:
     cells = ", ".join(f"{site.cell.kind} at {site.placement}" for site in spec.temporal) or "no temporal cell"
-    return f"{len(spec.stages)} stages, output stride {spec.strides[-1]}, decoder {spec.decoder.kind}, {cells}"
+    branch = "" if spec.detail is None else f", detail branch at stride {spec.detail.stride}"
+    return f"{len(spec.stages)} stages, output stride {spec.strides[-1]}{branch}, decoder {spec.decoder.kind}, {cells}"
 
 
 def _blocks(spec: NetworkSpec) -> list[_Block]:
@@ -64,7 +67,7 @@ def _blocks(spec: NetworkSpec) -> list[_Block]:
     strides = spec.strides
     blocks = [
         _Block("input", ("frame", f"scale {spec.input_scale}"), 0),
-        _Block("stem", ("stem 3x3 /2", f"{spec.stem.channels} channels", spec.stem.activation), 1),
+        _Block("stem", _stem_lines(spec.stem), spec.stem.stride.bit_length() - 1),
     ]
     for stage, stride in zip(spec.stages, strides, strict=True):
         blocks.append(_Block("stage", _stage_lines(stage), stride.bit_length() - 1))
@@ -73,14 +76,25 @@ def _blocks(spec: NetworkSpec) -> list[_Block]:
         blocks.append(_Block("context", ("context", spec.context), deepest))
     last = blocks[-1]
     blocks[-1] = _Block(last.role, last.lines, last.halvings, cells.get("bottleneck"))
+    if spec.detail is not None:
+        blocks.append(_Block("detail", _detail_lines(spec.detail), spec.detail.stride.bit_length() - 1))
     decoder = spec.decoder
-    skip = decoder.kind == "skip_add"
-    decoder_stride = decoder.skip_stride if skip else strides[-1]
     lines = ("decoder " + decoder.kind, f"{decoder.channels} channels", decoder.activation)
-    halvings = decoder_stride.bit_length() - 1
-    blocks.append(_Block("decoder", lines, halvings, cells.get("decoder")))
-    blocks.append(_Block("logits", ("logits", "to frame size"), 0, cells.get("logits")))
+    head = spec.head_stride.bit_length() - 1
+    blocks.append(_Block("decoder", lines, head, cells.get("decoder")))
+    full = decoder.logits == "full"
+    words = "to frame size" if full else f"at stride {spec.head_stride}"
+    blocks.append(_Block("logits", ("logits", words), 0 if full else head, cells.get("logits")))
     return blocks
+
+
+def _stem_lines(stem: StemSpec) -> tuple[str, ...]:
+    kernel = 3 if stem.kind == "conv" else stem.factor * stem.kernel
+    return f"stem {kernel}x{kernel} /{stem.stride}", f"{stem.channels} channels", stem.activation
+
+
+def _detail_lines(detail: DetailSpec) -> tuple[str, ...]:
+    return f"detail, {detail.fusion} context", *_stage_lines(detail.units)
 
 
 def _stage_lines(stage: StageSpec) -> tuple[str, ...]:
@@ -141,14 +155,9 @@ def _arrow(left: float, right: float, y: float) -> str:
     )
 
 
-def _skip_source(spec: NetworkSpec) -> int:
-    """Index of the block whose feature the skip takes: the deepest before the last stage at its stride."""
-    strides = (2, *spec.strides[:-1])
-    return 1 + max(i for i, stride in enumerate(strides) if stride == spec.decoder.skip_stride)
-
-
-def _skip(blocks: Sequence[_Block], source: int, middle: float, bottom: float) -> str:
-    target = next(i for i, block in enumerate(blocks) if block.role == "decoder")
+def _arc(blocks: Sequence[_Block], source: int, role: str, middle: float, bottom: float) -> str:
+    """A line below the blocks, from block `source` to the one of this role."""
+    target = next(i for i, block in enumerate(blocks) if block.role == role)
     x1, x2 = (GAP + i * (BLOCK_WIDTH + GAP) + BLOCK_WIDTH / 2 for i in (source, target))
     y1, y2 = (middle + _height(blocks[i]) / 2 for i in (source, target))
     low = bottom - 6

@@ -10,6 +10,7 @@ from search_spaces.architecture import (
     Architecture,
     ConvSpec,
     DecoderSpec,
+    DetailSpec,
     NetworkSpec,
     StageSpec,
     StemSpec,
@@ -40,7 +41,17 @@ EVERYTHING = Architecture(
 BILINEAR = Architecture(
     NetworkSpec(StemSpec(8), (StageSpec("plain", 1, 12, 2, activation="silu"),), DecoderSpec("bilinear", 8))
 )
-ARCHITECTURES = {"everything": EVERYTHING, "bilinear": BILINEAR}
+BRANCHES = Architecture(
+    NetworkSpec(
+        stem=StemSpec(8, "relu", "space_to_depth", 2, 1),
+        stages=(StageSpec("plain", 1, 8, 2), StageSpec("plain", 1, 12, 2)),
+        context="pyramid_pooling",
+        detail=DetailSpec(8, 1, stride=4),
+        decoder=DecoderSpec("unet", 8, 2, logits="head"),
+        temporal=(TemporalSite("skip2", ExponentialAverageSpec()), TemporalSite("logits", ExponentialAverageSpec())),
+    )
+)
+ARCHITECTURES = {"everything": EVERYTHING, "bilinear": BILINEAR, "branches": BRANCHES}
 QUICK = TimingProtocol("quick", 1, 0.0, 2, 0.0, 2, 4, 0.0, 0.02, 60.0)
 
 

@@ -7,7 +7,7 @@ import torch
 from frame_networks import BILINEAR, EVERYTHING, NUM_CLASSES, SIZE_HW, assert_same, outputs
 from torch import nn
 
-from experiments.frame_levers import BASE, WIDTHS, at_full_scale, variants
+from experiments.frame_levers import BASE, WIDTHS, at_full_scale, variants, with_full_logits
 from experiments.frame_parts import Prefix, parts_of
 from experiments.levers import (
     Labels,
@@ -22,10 +22,10 @@ from experiments.levers import (
 )
 from latency_tables.random_weights import build_random
 from search_spaces.architecture import (
+    Architecture,
     ConvSpec,
     StageSpec,
 )
-from search_spaces.network import VideoSegmenter
 from search_spaces.ops.dense import conv_bn
 
 
@@ -81,7 +81,8 @@ class TestLevers:
         with torch.no_grad():
             torch.testing.assert_close(fused(feature_BCHW), unfused(feature_BCHW), atol=1e-5, rtol=1e-5)
 
-    def test_labels_are_those_of_the_logits(self, model: VideoSegmenter) -> None:
+    def test_labels_are_those_of_the_logits(self, architecture: Architecture) -> None:
+        model = build_random(with_full_logits(architecture), NUM_CLASSES, seed=0)
         frame_BCHW = torch.rand(1, 3, *SIZE_HW, generator=torch.Generator().manual_seed(0))
         state = model.initial_state(1, *SIZE_HW)
         low = Prefix(model, len(parts_of(model)) - 1)

@@ -26,13 +26,17 @@ class TestParts:
             assert torch.equal(given, expected)
 
     def test_names_in_order(self) -> None:
-        everything, bilinear = (build_random(a, NUM_CLASSES, seed=0) for a in ARCHITECTURES.values())
+        everything, bilinear, branches = (build_random(a, NUM_CLASSES, seed=0) for a in ARCHITECTURES.values())
         assert [part.name for part in parts_of(bilinear)] == [
             "input", "stem", "stage 0", "decoder", "head", "upsampling",
         ]  # fmt: skip
         assert [part.name for part in parts_of(everything)] == [
             "input", "stem", "stage 0", "stage 1", "context", "temporal bottleneck", "decoder", "temporal decoder",
             "head", "temporal logits", "upsampling",
+        ]  # fmt: skip
+        assert [part.name for part in parts_of(branches)] == [
+            "input", "stem", "stage 0", "stage 1", "context", "detail", "temporal skip2", "decoder", "head",
+            "temporal logits",
         ]  # fmt: skip
 
     def test_every_parameter_is_in_one_part(self, model: VideoSegmenter) -> None:

@@ -43,6 +43,9 @@ SMALL = Architecture(
 )
 
 
+AT_HEAD = Architecture(replace(SMALL.video, decoder=DecoderSpec("skip_add", 8, 4, logits="head")))
+
+
 def config_of(architecture: Architecture = SMALL) -> ModelConfig:
     return ModelConfig(
         architecture=architecture,
@@ -211,6 +214,21 @@ class TestStreamer:
                 logits, state = network.step(torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255, state)
             assert np.array_equal(streamer.step(frame), logits[0].argmax(0).numpy())
 
+    @pytest.mark.parametrize("size_hw", [(48, 64), (50, 70)])
+    def test_where_the_scores_are_enlarged_changes_no_label(
+        self, model_dir: Path, tmp_path: Path, size_hw: tuple[int, int]
+    ) -> None:
+        """A network that leaves it to the caller, with the same weights, says the same."""
+        network = build_random(AT_HEAD, 3, seed=0)
+        write_model(tmp_path / "head", config_of(AT_HEAD), {}, "train", network)
+        assert network.step(torch.zeros(1, 3, 48, 64), network.initial_state(1, 48, 64))[0].shape == (1, 3, 12, 16)
+        card = (tmp_path / "head" / "README.md").read_text()
+        assert "at stride 4; enlarge them bilinearly" in card
+        assert "| logits of a step | at the frame's size |" in (model_dir / "README.md").read_text()
+        full, head = Streamer(model_dir), Streamer(tmp_path / "head")
+        for frame in np.random.default_rng(3).integers(0, 256, (2, *size_hw, 3), np.uint8):
+            assert np.array_equal(head.step(frame), full.step(frame))
+
     def test_another_size_starts_a_new_video(self, model_dir: Path) -> None:
         rng = np.random.default_rng(2)
         streamer, fresh = Streamer(model_dir), Streamer(model_dir)
@@ -239,10 +257,28 @@ class TestExport:
         metadata = read_metadata(model_dir / "model.onnx")
         assert metadata["key"] == SMALL.key
         assert json.loads(metadata["classes"]) == ["ground", "a|b <i>", "sky"]
+        assert json.loads(metadata["logits_hw"]) == [48, 64]
         assert read_model(model_dir).config == config_of()
         (model_dir / "model.onnx").write_bytes(b"changed")
         with pytest.raises(InputError, match=r"model\.onnx"):
             read_model(model_dir)
+
+    def test_scores_left_small_are_said_so_in_the_file(self, tmp_path: Path) -> None:
+        onnx = pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+        from latency_tables.onnx_export import read_metadata
+        from nas.export import export_model
+
+        write_model(tmp_path / "head", config_of(AT_HEAD), {}, "train", build_random(AT_HEAD, 3, seed=0))
+        done = export_model(tmp_path / "head", "onnxruntime", (50, 70))
+        metadata = read_metadata(done.path)
+        (shape,) = [
+            [side.dim_value for side in value.type.tensor_type.shape.dim]
+            for value in onnx.load(str(done.path)).graph.output
+            if value.name == "logits"
+        ]
+        assert shape == [1, 3, *json.loads(metadata["logits_hw"])] == [1, 3, 13, 18]
+        assert metadata["logits"].startswith("at stride 4; enlarge them bilinearly")
 
     def test_a_file_that_disagrees_is_not_left_behind(self, model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("onnxruntime")

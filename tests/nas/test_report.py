@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nas.recipe import Recipe
-from nas.report.diagram import architecture_svg
+from nas.report.diagram import BLOCK_WIDTH, architecture_svg
 from nas.report.history import best_so_far, volume_so_far
 from nas.report.page import page
 from nas.report.tables import front_rows, trial_rows
@@ -17,6 +17,7 @@ from nas.trial import Proposal, Trial, TrialStatus, Work
 from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, StageSpec, StemSpec, TemporalSite
 from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.presets import PRESETS
+from tests.search_spaces.network_kinds import KINDS
 
 EVIL = "<script>alert('x')</script><img src=\"http://evil.example/x.png\">"
 PNG = b"\x89PNG\r\n\x1a\n not really"
@@ -175,6 +176,21 @@ def test_every_preset_is_drawn(name: str) -> None:
         assert any(text.startswith(f"{stage.channels} channels") for text in texts)
     arcs = [path for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("class") == "skip"]
     assert len(arcs) == (spec.decoder.kind == "skip_add")
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_every_kind_of_network_is_drawn(name: str) -> None:
+    """A block for all that is there, an arc for all that is looked back to, and none runs out of the picture."""
+    spec = KINDS[name].video
+    root = ET.fromstring(architecture_svg(spec))
+    boxes = [box for box in root.iter("{http://www.w3.org/2000/svg}rect") if box.get("width") == str(BLOCK_WIDTH)]
+    assert len(boxes) == len(spec.stages) + 4 + (spec.context != "none") + (spec.detail is not None)
+    assert float(boxes[-1].get("x", "nan")) + BLOCK_WIDTH < float(root.get("width", "nan"))
+    arcs = [path for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("class") == "skip"]
+    assert len(arcs) == len(spec.skip_strides) + (spec.detail is not None)
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert f"decoder {spec.decoder.kind}" in texts
+    assert ("to frame size" in texts) == (spec.decoder.logits == "full")
 
 
 def test_temporal_cells_are_drawn() -> None:

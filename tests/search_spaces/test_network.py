@@ -71,6 +71,7 @@ def _largest_difference(model: VideoSegmenter, clip_BTCHW: Tensor) -> float:
     worst = 0.0
     for t in range(clip_BTCHW.shape[1]):
         logits, following = model.step(clip_BTCHW[:, t], state)
+        logits = model.upsample(logits, *clip_BTCHW.shape[-2:])
         assert [s.shape for s in following] == [s.shape for s in state]
         state = following
         worst = max(worst, float((logits - whole[:, t]).abs().max()))

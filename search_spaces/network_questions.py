@@ -1,0 +1,65 @@
+"""What `video_cells` asks of stem, context, detail branch and decoder. Knows nothing of stages or cells.
+
+An option is offered only where the features that it needs exist.
+"""
+
+from typing import Literal
+
+from search_spaces.architecture import ConvSpec, DecoderSpec, DetailSpec, StemSpec
+from search_spaces.decisions import Choose
+from search_spaces.stage_questions import ACTIVATIONS, FACTORIZATIONS, KERNELS
+
+STEMS: tuple[Literal["conv", "space_to_depth"], ...] = ("conv", "space_to_depth")
+FACTORS: tuple[Literal[2, 4], ...] = (2, 4)
+SQUARE_KERNELS: tuple[Literal[1, 3], ...] = (1, 3)
+CONTEXTS: tuple[Literal["none", "global_pool", "pyramid_pooling", "dilated_pyramid"], ...] = (
+    "none",
+    "global_pool",
+    "pyramid_pooling",
+    "dilated_pyramid",
+)
+DETAIL_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
+DETAIL_FUSIONS: tuple[Literal["add", "gate"], ...] = ("add", "gate")
+DECODERS: tuple[Literal["bilinear", "skip_add", "unet", "guided"], ...] = ("bilinear", "skip_add", "unet", "guided")
+SKIP_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
+LOGITS: tuple[Literal["full", "head"], ...] = ("full", "head")
+
+
+def ask_stem(choose: Choose) -> StemSpec:
+    """The questions of the stem."""
+    channels = choose("stem.channels", (8, 16, 24))
+    act = choose("stem.activation", ACTIVATIONS)
+    if choose("stem.kind", STEMS) == "conv":
+        return StemSpec(channels, act)
+    factor, kernel = choose("stem.factor", FACTORS), choose("stem.kernel", SQUARE_KERNELS)
+    return StemSpec(channels, act, "space_to_depth", factor, kernel)
+
+
+def ask_detail(choose: Choose, stem_stride: int, output_stride: int) -> DetailSpec | None:
+    """The questions of the second branch, where a feature between the stem's stride and the last one exists."""
+    strides = tuple(stride for stride in DETAIL_STRIDES if stem_stride <= stride < output_stride)
+    if choose("network.branches", (1, 2)) == 1:
+        return None
+    stride = choose("detail.stride", strides) if len(strides) > 1 else strides[0]
+    return DetailSpec(
+        channels=choose("detail.channels", (16, 32, 48, 64)),
+        depth=choose("detail.depth", (1, 2, 3)),
+        conv=ConvSpec(choose("detail.factorization", FACTORIZATIONS), choose("detail.kernel", KERNELS)),
+        stride=stride,
+        fusion=choose("detail.fusion", DETAIL_FUSIONS),
+        activation=choose("detail.activation", ACTIVATIONS),
+    )
+
+
+def ask_decoder(choose: Choose, given_stride: int) -> DecoderSpec:
+    """The questions of a decoder that is given a feature of `given_stride`; there is one at every stride from 4 on."""
+    strides = tuple(stride for stride in SKIP_STRIDES if stride < given_stride)
+    kind: Literal["bilinear", "skip_add", "unet", "guided"] = "bilinear"
+    if strides:
+        kind = choose("decoder.kind", DECODERS)
+    skip_stride: Literal[4, 8] = 4
+    if kind != "bilinear" and len(strides) > 1:
+        skip_stride = choose("decoder.skip_stride", strides)
+    channels = choose("decoder.channels", (16, 32, 48))
+    act = choose("decoder.activation", ACTIVATIONS)
+    return DecoderSpec(kind, channels, skip_stride, act, choose("decoder.logits", LOGITS))
