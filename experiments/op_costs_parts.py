@@ -19,6 +19,7 @@ from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import conv_bn
 from search_spaces.ops.registry import CONVS
+from search_spaces.stage_questions import BLOCKS as ASKED_BLOCKS
 from search_spaces.stage_questions import ask_stage
 from search_spaces.temporal_questions import CELL_QUESTIONS
 from search_spaces.trace import step_calls
@@ -140,6 +141,11 @@ def _plain(factorization: Any, form: str) -> StageSpec | None:
 def _blocks() -> Iterator[Part]:
     for name in BLOCKS:
         if name != "plain":
+            if name not in ASKED_BLOCKS:
+                # Only a change of size makes a pooled bottleneck more than a bottleneck.
+                stage = StageSpec(name, 1, CHANNELS, 2 if name == "pooled_bottleneck" else 1)
+                yield Part("block", name, f"stride {stage.stride}", _block(stage), NOTHING)
+                continue
             wanted = {"block": name, "channels": CHANNELS, "depth": 1}
             for variant, stage in variants(lambda choose: ask_stage(choose, 2, 1), wanted, SHARED):
                 assert (stage.block, stage.channels) == (name, CHANNELS)

@@ -3,7 +3,7 @@
 Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -13,9 +13,9 @@ from search_spaces.architecture import Architecture, NetworkSpec, Placement
 from search_spaces.cells.base import State
 from search_spaces.contexts import CONTEXTS
 from search_spaces.decoders import DECODERS
-from search_spaces.detail import Detail
+from search_spaces.detail import Detail, Surroundings
 from search_spaces.errors import InputError
-from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
+from search_spaces.network_spec import SKIP_PLACES
 from search_spaces.resizing import resize, scaled_hw
 from search_spaces.site import Site
 from search_spaces.stages import build_stage
@@ -54,17 +54,19 @@ class VideoSegmenter(nn.Module):
         self.stem = STEMS[spec.stem.kind](spec.stem)
         widths = [spec.stem.channels, *(stage.channels for stage in spec.stages)]
         self.stages = nn.ModuleList(
-            build_stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
+            build_stage(stage, in_channels, open_ended=index >= spec.first_beside)
+            for index, (stage, in_channels) in enumerate(zip(spec.stages, widths, strict=False))
         )
-        self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], spec.stages[-1].activation)
+        act = spec.stages[-1].activation
+        self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], act, spec.deep_channels)
         self.skip_indices = tuple(spec.source_at(stride) for stride in spec.skip_strides)
         self.detail: Detail | None = None
-        in_channels = widths[-1]
         if spec.detail is not None:
-            self.detail = Detail(spec.detail, widths[spec.source_at(spec.detail.stride)], widths[-1])
-            in_channels = spec.detail.channels
+            beside = spec.stages[spec.first_beside :]
+            around = Surroundings(widths[spec.detail_source], beside, spec.deep_channels, spec.strides[-1])
+            self.detail = Detail(spec.detail, around)
         skip_channels = [widths[index] for index in self.skip_indices]
-        self.decoder = DECODERS[spec.decoder.kind](spec.decoder, in_channels, skip_channels, num_classes)
+        self.decoder = DECODERS[spec.decoder.kind](spec.decoder, spec.given_channels, skip_channels, num_classes)
         self.sites = nn.ModuleDict(
             {site.placement: Site(site, self._place(site.placement)[0]) for site in spec.temporal}
         )
@@ -80,9 +82,10 @@ class VideoSegmenter(nn.Module):
             index = self.skip_indices[spec.skip_strides.index(stride)]
             return (spec.stem.channels if index == 0 else spec.stages[index - 1].channels), stride
         if place == "bottleneck":
-            return spec.stages[-1].channels, spec.strides[-1]
-        channels = spec.decoder.channels if place == "decoder" else self.num_classes
-        return channels, spec.head_stride
+            return spec.deep_channels, spec.strides[-1]
+        if place == "decoder":
+            return spec.decoder.channels, spec.fused_stride
+        return self.num_classes, spec.head_stride
 
     def initial_state(self, batch: int, height: int, width: int) -> State:
         """Zeros for frames of this size; a flat tuple of the cells' states in the order they are met.
@@ -146,22 +149,46 @@ class VideoSegmenter(nn.Module):
         scaled = scaled_hw(height, width, self.spec)
         if scaled != (height, width):
             feature = resize(feature, *scaled)
-        feature = self.stem(feature)
-        features = [feature]
-        for place, stage in zip((*STAGE_PLACES[: len(self.stages) - 1], None), self.stages, strict=True):
-            feature = stage(feature)
+        frame, feature = feature, self.stem(feature)
+        features, branch = [feature], None
+        for index, place in enumerate(self.spec.stage_places):
+            feature, branch = self.run_stage(index, features, branch)
             if place is not None:
                 feature = temporal(place, feature)
             features.append(feature)
         feature = temporal("bottleneck", self.context(feature))
-        if self.detail is not None and self.spec.detail is not None:
-            feature = self.detail(features[self.spec.source_at(self.spec.detail.stride)], feature)
+        feature = self.join_detail(frame, features, branch, feature)
         skips = [
             temporal(SKIP_PLACES[stride], features[index])
             for stride, index in zip(self.spec.skip_strides, self.skip_indices, strict=True)
         ]
         feature = temporal("decoder", self.decoder.fuse(feature, skips))
-        return temporal("logits", self.decoder.classify(feature))
+        return temporal("logits", self.decoder.scores(feature, skips))
+
+    def run_stage(
+        self, index: int, features: Sequence[Tensor], branch_NCHW: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Stage `index` on the last of `features` (the stem's first), and what of the detail branch stands beside it.
+
+        Returns the stage's output and the branch's; the latter is None as long as nothing stands beside.
+        """
+        feature = self.stages[index](features[-1])
+        if self.detail is None or index < self.spec.first_beside:
+            return feature, None
+        before = features[-1] if branch_NCHW is None else branch_NCHW
+        branch_NCHW, feature = self.detail.beside[index - self.spec.first_beside](before, feature)
+        return feature, branch_NCHW
+
+    def join_detail(
+        self, frame_NCHW: Tensor, features: Sequence[Tensor], branch_NCHW: Tensor | None, context_NChw: Tensor
+    ) -> Tensor:
+        """The context feature joined with the detail branch, if there is one; `branch_NCHW` is what stood beside."""
+        if self.detail is None:
+            return context_NChw
+        if branch_NCHW is None:
+            branch_NCHW = self.detail.start(frame_NCHW, features[self.spec.detail_source])
+        joined: Tensor = self.detail(branch_NCHW, context_NChw)
+        return joined
 
     def _sites(self) -> Iterator[tuple[Placement, Site]]:
         for site in self.spec.temporal:
