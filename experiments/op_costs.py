@@ -1,4 +1,4 @@
-"""What every convolution, block, activation, attention and temporal cell costs, beside a dense 3x3 convolution.
+"""What every convolution, block, activation, attention, context and cell costs, beside a dense 3x3 convolution.
 
 All parts are timed interleaved in one run a runtime, onnxruntime and torch eager, one thread, 64 channels at
 45x60. A part's cost is its latency less that of the same network without it. `--table` prints what was measured.

@@ -15,6 +15,7 @@ from search_spaces.activations import ACTIVATIONS, GATES
 from search_spaces.architecture import ConvSpec, StageSpec
 from search_spaces.cells.base import State, TemporalCell
 from search_spaces.cells.registry import CELLS, build_cell
+from search_spaces.contexts import CONTEXTS
 from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import conv_bn
@@ -113,7 +114,7 @@ def _whole(part: Part) -> tuple[int, int, int]:
 
 def parts() -> tuple[Part, ...]:
     """Every row; a new member of a registry is one by being listed."""
-    found = (NOTHING, UNIT, *_convolutions(), *_blocks(), *_activations(), *_attentions(), *_cells())
+    found = (NOTHING, UNIT, *_convolutions(), *_blocks(), *_activations(), *_attentions(), *_contexts(), *_cells())
     keys = [part.key for part in found]
     assert len(set(keys)) == len(keys)
     return found
@@ -175,6 +176,13 @@ def _unit(act: Sequence[nn.Module]) -> nn.Sequential:
 def _attentions() -> Iterator[Part]:
     for name in ATTENTIONS:
         yield Part("attention", name, "", lambda name=name: attention(name, CHANNELS)[0], NOTHING)
+
+
+def _contexts() -> Iterator[Part]:
+    """Of a feature at stride 8, with ReLU."""
+    for name, make in CONTEXTS.items():
+        if name != "none":
+            yield Part("context", name, "", lambda make=make: make(CHANNELS, 8, "relu"), NOTHING)
 
 
 def _cells() -> Iterator[Part]:
