@@ -14,6 +14,7 @@ from search_spaces.architecture import ConvSpec, DecoderSpec, DetailSpec, StemSp
 from search_spaces.contexts import CONTEXTS
 from search_spaces.decoders import DECODERS
 from search_spaces.detail import Detail
+from search_spaces.fusion import FUSIONS as CELL_FUSIONS
 from search_spaces.resizing import SCALES, resize
 from search_spaces.stems import STEMS
 
@@ -41,6 +42,19 @@ class OverHalf(Half):
     def forward(self, feature_NCHW: Tensor) -> Tensor:
         """Feature to feature."""
         return self.run(feature_NCHW, super().forward(feature_NCHW))
+
+
+class Twice(nn.Module):
+    """A part of two features of one size, given one feature as both."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, feature_NCHW: Tensor) -> Tensor:
+        """Feature to feature."""
+        out: Tensor = self.part(feature_NCHW, feature_NCHW)
+        return out
 
 
 class Resized(nn.Module):
@@ -81,6 +95,8 @@ def network_parts() -> Iterator[Part]:
         yield Part("detail", fusion, "", lambda fusion=fusion: _detail(fusion), HALF)
     for name in DECODERS:
         yield Part("decoder", name, "", lambda name=name: _decoder(name), HALF)
+    for name, make_fusion in CELL_FUSIONS.items():
+        yield Part("fusion", name, "", lambda make_fusion=make_fusion: Twice(make_fusion(CHANNELS)), NOTHING)
     yield Part("logits", "full", "", lambda: nn.Sequential(_scores(), Resized(FRAME_HW)), SCORES)
 
 

@@ -72,7 +72,9 @@ def _plain(factorization: Any, form: str) -> StageSpec | None:
 
 def _blocks() -> Iterator[Part]:
     for name in BLOCKS:
-        if name != "plain":
+        if name == "plain":  # its factorizations are the rows of convolutions
+            yield Part("block", name, "", _block(StageSpec("plain", 1, CHANNELS, 1)), NOTHING)
+        else:
             wanted = {"block": name, "channels": CHANNELS, "depth": 1}
             for variant, stage in variants(lambda choose: ask_stage(choose, 2, 1), wanted, SHARED):
                 assert (stage.block, stage.channels) == (name, CHANNELS)

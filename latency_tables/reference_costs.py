@@ -1,4 +1,4 @@
-"""What every operation and cell was measured to cost at one shape, for people to read. Steers no search.
+"""What every operation and cell was measured to cost at one shape, for people to read. Knows nothing of searches.
 
 The rows lie beside this file as JSON lines: a header (what was measured, where, how), then a part a line. They were
 written by the command that the header names; what a search steers by is measured on the target.

@@ -25,7 +25,7 @@ PARTS = {part.key: part for part in parts()}
     ("group", "registry"),
     [
         ("convolution", CONVS),
-        ("block", BLOCKS.keys() - {"plain"}),
+        ("block", BLOCKS),
         ("activation", ACTIVATIONS),
         ("gate", GATES),
         ("attention", ATTENTIONS),
