@@ -78,13 +78,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training; option None is the plain network on stills that the others start from."""
+    """One training, from the weights in the file `start`, or on stills and into that file where `base` says so.
+
+    What others start from is a network without a cell; an option's cell begins untrained.
+    """
 
     setting: Setting
-    option: str | None
+    architecture: Architecture
+    start: Path
+    base: bool
     temporal_weight: float
     seed: int
-    scratch: str
 
 
 def settings(data: Path) -> list[Setting]:
@@ -131,25 +135,24 @@ def _left_one_out(
 
 
 def run_one(job: Training) -> list[Row]:
-    """Train and score; weights of the plain network on stills are kept in the scratch folder."""
+    """Train and score; weights of networks on stills are kept in the scratch folder."""
     torch.set_num_threads(1)
     setting = job.setting
-    data, scored = _data(setting, Path(job.scratch, "flow"))
+    data, scored = _data(setting, job.start.parent / "flow")
     with torch.random.fork_rng():
         torch.manual_seed(job.seed)
-        model = build(architecture_of(job.option), data.num_classes)
-    base = Path(job.scratch, f"base-{setting.name}-{setting.fold}-{job.seed}.safetensors")
-    if job.option is not None:
-        missing, unknown = model.load_state_dict(load_weights(base), strict=False)
+        model = build(job.architecture, data.num_classes)
+    if not job.base:
+        missing, unknown = model.load_state_dict(load_weights(job.start), strict=False)
         assert not unknown
         assert all(name.startswith("sites.") for name in missing)
-    options = STILLS if job.option is None else CLIPS
-    epochs = setting.still_epochs if job.option is None else setting.clip_epochs
+    options = STILLS if job.base else CLIPS
+    epochs = setting.still_epochs if job.base else setting.clip_epochs
     start = time.process_time()
     trained = train_model(model, data, options, temporal_weight=job.temporal_weight, epochs=epochs, seed=job.seed)
     cpu_s = time.process_time() - start
-    if job.option is None:
-        save_weights(base, trained.model.state_dict())
+    if job.base:
+        save_weights(job.start, trained.model.state_dict())
     rows: list[Row] = []
     for scored_on, (videos, last) in scored.items():
         report = score_videos(predictor(trained.model), videos, data.num_classes, last_frame_only=last)
@@ -159,7 +162,7 @@ def run_one(job: Training) -> list[Row]:
     return rows
 
 
-def jobs(chosen: Sequence[Setting], scratch: str, *, base: bool) -> Iterator[tuple[Row, Training]]:
+def jobs(chosen: Sequence[Setting], scratch: Path, *, base: bool) -> Iterator[tuple[Row, Training]]:
     """Seed by seed, so that what is there at any moment is complete for the seeds so far."""
     for seed in range(max(s.num_seeds for s in chosen)):
         for setting in chosen:
@@ -174,7 +177,8 @@ def jobs(chosen: Sequence[Setting], scratch: str, *, base: bool) -> Iterator[tup
                         "temporal_weight": weight,
                         "seed": seed,
                     }
-                    yield key, Training(setting, option, weight, seed, scratch)
+                    start = scratch / f"base-{setting.name}-{setting.fold}-{seed}.safetensors"
+                    yield key, Training(setting, architecture_of(option), start, base, weight, seed)
 
 
 def main() -> None:
@@ -190,7 +194,7 @@ def main() -> None:
     chosen = [s for s in settings(options.data) if s.name in options.sets.split(",")]
     for base in (True, False):
         path = options.out / "signal_temporal.csv"
-        run_jobs(path, COLUMNS, KEYS, jobs(chosen, str(options.scratch), base=base), run_one, workers=options.workers)
+        run_jobs(path, COLUMNS, KEYS, jobs(chosen, options.scratch, base=base), run_one, workers=options.workers)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas.commands.measured import cost_facts, latency_facts
 from nas.commands.output import Answer, DebugOption, JsonOption, answer
 
 Facts = Mapping[str, Any]
@@ -44,7 +45,17 @@ def _said(what: str | Facts) -> str:
         return what
     if "summary" in what:
         return str(what["summary"])
-    return "; ".join(f"{name} {value}" for name, value in what.items() if value is not None)
+    facts = {name: value for name, value in what.items() if value is not None and name not in ("latency", "variants")}
+    said = "; ".join(f"{name} {value}" for name, value in facts.items() if value != "")
+    return said + _ratios(what.get("latency"))
+
+
+def _ratios(latency: Facts | None) -> str:
+    """The usual form's latency in dense 3x3 convolutions, by runtime."""
+    if latency is None:
+        return ""
+    ratios = latency["forms"][0]["ratio_to_dense_3x3"]
+    return "; " + ", ".join(f"{ratio:.2f} dense 3x3 in {runtime}" for runtime, ratio in ratios.items())
 
 
 def _spaces() -> Names:
@@ -73,7 +84,7 @@ def _presets() -> Names:
 def _cells() -> Names:
     from dataclasses import asdict
 
-    from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, every_cell
+    from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, forms_of
     from search_spaces.cells.registry import CELLS
 
     at = {"channels": REFERENCE_CHANNELS, "height": REFERENCE_HW[0], "width": REFERENCE_HW[1]}
@@ -84,7 +95,8 @@ def _cells() -> Names:
             "survey": entry.survey,
             "at": at,
             **asdict(cell_cost(entry.spec())),
-            "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in every_cell(name)],
+            "latency": latency_facts("cell", name),
+            "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in forms_of(name)],
         }
         for name, entry in CELLS.items()
     }
@@ -92,26 +104,36 @@ def _cells() -> Names:
 
 def _ops() -> Names:
     from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
+    from search_spaces.part_catalogue import PARTS
 
-    found = {}
+    at = f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}"
+    found: dict[str, Facts] = {}
     for name, entry in OPS.items():
         parameters, macs = reference_cost(name)
         found[name] = {
             "kind": entry.kind, "source": entry.source, "survey": entry.survey, "parameters": parameters, "macs": macs,
-            "at": f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+            "state_bytes": 0, "latency": latency_facts(entry.kind, name), "at": at,
         }  # fmt: skip
+    for name, part in PARTS.items():
+        origin = {"kind": part.kind, "source": part.source, "survey": part.survey}
+        if part.free:
+            nothing = {"parameters": 0, "macs": 0, "state_bytes": 0, "latency": None}
+            found[name] = {**origin, **nothing, "note": part.free, "at": at}
+        else:
+            found[name] = {**origin, **cost_facts(part.kind, part.option), "at": at}
     return found
 
 
 def _activations() -> Names:
     from search_spaces.activations import ACTIVATIONS, GATES, SURVEY_SECTION
 
-    def facts(use: str, source: str, lowering: str | None) -> Facts:
-        return {"use": use, "source": source, "survey": SURVEY_SECTION, "lowering": lowering}
+    def facts(use: str, name: str, source: str, lowering: str | None) -> Facts:
+        origin = {"use": use, "source": source, "survey": SURVEY_SECTION, "lowering": lowering}
+        return {**origin, **cost_facts(use, name)}
 
     return {
-        **{name: facts("activation", entry.source, entry.lowering) for name, entry in ACTIVATIONS.items()},
-        **{name: facts("gate", entry.source, None) for name, entry in GATES.items()},
+        **{name: facts("activation", name, entry.source, entry.lowering) for name, entry in ACTIVATIONS.items()},
+        **{name: facts("gate", name, entry.source, None) for name, entry in GATES.items()},
     }
 
 
@@ -145,13 +167,6 @@ def _devices() -> Names:
     found = sorted(item.name for item in tables.iterdir()) if tables.is_dir() else []
     recorded = {name.removesuffix(".jsonl"): "recorded latency table" for name in found if name.endswith(".jsonl")}
     return {THIS_CPU: "the machine this runs on; measured live", **recorded}
-
-
-def _sentence(what: str | Mapping[str, Any]) -> str:
-    """Facts in one line; what is empty is left out."""
-    if isinstance(what, str):
-        return what
-    return "; ".join(f"{name} {fact}" for name, fact in what.items() if fact != "")
 
 
 def _first_line(documented: object) -> str:
