@@ -15,6 +15,7 @@ from search_spaces.contexts import CONTEXTS
 from search_spaces.decoders import DECODERS
 from search_spaces.detail import Detail
 from search_spaces.fusion import FUSIONS as CELL_FUSIONS
+from search_spaces.network_questions import FACTORS, SQUARE_KERNELS
 from search_spaces.resizing import SCALES, resize
 from search_spaces.stems import STEMS
 
@@ -82,8 +83,10 @@ SCORES = Part("base", "scores", "", _scores, NOTHING)
 def network_parts() -> Iterator[Part]:
     """Every stem, input scale, context, detail fusion and decoder, and the enlarging of the scores."""
     yield from (HALF, SCORES)
-    for name in STEMS:
-        yield Part("stem", name, "", lambda name=name: STEMS[name](_stem(name)), FRAME, on_frame=True)
+    for stem in _stems():
+        variant = "" if (stem.kind, stem.kernel) != ("space_to_depth", 3) and stem.factor == 2 else \
+            f"factor {stem.factor}, kernel {stem.kernel}"  # fmt: skip
+        yield Part("stem", stem.kind, variant, lambda stem=stem: STEMS[stem.kind](stem), FRAME, on_frame=True)
     for name, (numerator, denominator) in SCALES.items():
         if name != "1":
             size_hw = (FRAME_HW[0] * numerator // denominator, FRAME_HW[1] * numerator // denominator)
@@ -100,8 +103,11 @@ def network_parts() -> Iterator[Part]:
     yield Part("logits", "full", "", lambda: nn.Sequential(_scores(), Resized(FRAME_HW)), SCORES)
 
 
-def _stem(kind: Literal["conv", "space_to_depth"]) -> StemSpec:
-    return StemSpec(16, kind=kind)
+def _stems() -> Iterator[StemSpec]:
+    yield StemSpec(16)
+    for factor in FACTORS:
+        for kernel in SQUARE_KERNELS:
+            yield StemSpec(16, "relu", "space_to_depth", factor, kernel)
 
 
 def _detail(fusion: Literal["add", "gate"]) -> nn.Module:
