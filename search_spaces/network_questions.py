@@ -59,7 +59,7 @@ def ask_detail(choose: Choose, stem_stride: int, output_stride: int) -> DetailSp
 def ask_decoder(choose: Choose, given_stride: int) -> DecoderSpec:
     """The questions of a decoder that is given a feature of `given_stride`; there is one at every stride from 4 on."""
     strides = tuple(stride for stride in SKIP_STRIDES if stride < given_stride)
-    kind = choose("decoder.kind", DECODERS if strides else SKIPLESS)
+    kind: Decoder = choose("decoder.kind", DECODERS) if strides else "bilinear"
     skip_stride: Literal[4, 8] = 4
     if kind not in SKIPLESS and len(strides) > 1:
         skip_stride = choose("decoder.skip_stride", strides)

@@ -163,6 +163,8 @@ class TestEverythingIsListed:
         assert options("stem") == set(STEMS)
         assert options("context") | {"none"} == set(CONTEXTS)
         assert options("decoder") == set(DECODERS)
+        assert options("detail") == set(DETAIL_FUSIONS)
+        assert options("exchange") == set(EXCHANGES)
         assert options("attention") == set(ATTENTIONS)
         assert options("fusion") == set(FUSIONS)
         assert options("input scale") | {"1"} == set(SCALES)
