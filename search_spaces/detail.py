@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from search_spaces.activations import activation
+from search_spaces.activations import apart
 from search_spaces.detail_fusions import DETAIL_FUSIONS, Meeting
 from search_spaces.detail_spec import DetailSpec
 from search_spaces.exchanges import EXCHANGES
@@ -93,9 +93,6 @@ def _joints(spec: DetailSpec, units: Sequence[nn.Module], beside: Sequence[Stage
         exchange, acts = None, [nn.Sequential(), nn.Sequential()]
         if index + 1 < len(units):
             exchange = EXCHANGES[spec.exchange](fine.channels, passed, (fine.activation, coarse.activation))
-            acts = [
-                nn.Sequential(*activation(fine.activation, fine.channels)),
-                nn.Sequential(*activation(coarse.activation, coarse.channels)),
-            ]
+            acts = [apart(stage.activation, stage.channels) for stage in (fine, coarse)]
         joints.append(Joint(unit, exchange, acts))
     return joints

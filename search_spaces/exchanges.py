@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from search_spaces.activations import activation
+from search_spaces.activations import apart
 from search_spaces.ops.dense import conv_bn
 from search_spaces.resizing import resize
 
@@ -42,7 +42,7 @@ class Bilateral(Exchange):
         super().__init__(fine_channels, coarse_channels, acts)
         widths = (fine_channels, *coarse_channels)
         within = [acts[1]] * (len(coarse_channels) - 1) + [None]
-        self.fine_act, self.coarse_act = _kept(acts[0], fine_channels), _kept(acts[1], coarse_channels[-1])
+        self.fine_act, self.coarse_act = apart(acts[0], fine_channels), apart(acts[1], coarse_channels[-1])
         self.down = nn.Sequential(
             *(
                 conv_bn(one, other, 3, stride=2, act=act)
@@ -68,7 +68,7 @@ class PixelAttention(Exchange):
     def __init__(self, fine_channels: int, coarse_channels: Sequence[int], acts: tuple[str, str]) -> None:
         super().__init__(fine_channels, coarse_channels, acts)
         compared = max(1, fine_channels // 2)
-        self.coarse_act = _kept(acts[1], coarse_channels[-1])
+        self.coarse_act = apart(acts[1], coarse_channels[-1])
         self.compress = conv_bn(coarse_channels[-1], fine_channels, 1)
         self.fine_key, self.coarse_key = conv_bn(fine_channels, compared, 1), conv_bn(fine_channels, compared, 1)
 
@@ -79,15 +79,6 @@ class PixelAttention(Exchange):
         keys = self.fine_key(fine_NCHW) * resize(self.coarse_key(given), *size_hw)
         share_N1HW = torch.sigmoid(keys.sum(1, keepdim=True))
         return fine_NCHW + share_N1HW * (resize(given, *size_hw) - fine_NCHW), coarse_NChw
-
-
-def _kept(act: str, channels: int) -> nn.Sequential:
-    """The activation, leaving what it is given as it is."""
-    modules = activation(act, channels)
-    for module in modules:
-        if hasattr(module, "inplace"):
-            module.inplace = False
-    return nn.Sequential(*modules)
 
 
 EXCHANGES: Mapping[str, type[Exchange]] = {"bilateral": Bilateral, "pixel_attention": PixelAttention}

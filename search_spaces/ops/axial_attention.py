@@ -47,8 +47,12 @@ class AxialAttention(nn.Module):
 
     def _along(self, query_NCL: Tensor, key_NCL: Tensor, value_NCL: Tensor) -> Tensor:
         """Attention of all positions to all, heads apart: [N, values, L]."""
-        query_NhdL, key_NhdL, value_NhdL = (
-            given.unflatten(1, (HEADS, -1)) for given in (query_NCL, key_NCL, value_NCL)
-        )
+        query_NhdL, key_NhdL, value_NhdL = (_by_heads(given) for given in (query_NCL, key_NCL, value_NCL))
         weights_NhLL = (query_NhdL.transpose(2, 3) @ key_NhdL * self.scale).softmax(-1)
-        return (value_NhdL @ weights_NhLL.transpose(2, 3)).flatten(1, 2)
+        found_NhdL: Tensor = value_NhdL @ weights_NhLL.transpose(2, 3)
+        return found_NhdL.flatten(1, 2)
+
+
+def _by_heads(feature_NCL: Tensor) -> Tensor:
+    frames, channels, length = feature_NCL.shape
+    return feature_NCL.reshape(frames, HEADS, channels // HEADS, length)

@@ -86,7 +86,7 @@ def _exchanges() -> Mapping[str, NetworkSpec]:
     fine = (StageSpec("residual", 1, 8, 1, activation="silu"), StageSpec("bottleneck", 1, 12, 1, activation="prelu"))
     beside = (
         StageSpec("residual", 2, 16, 2, activation="prelu"),
-        StageSpec("inverted_residual", 1, 20, 2, ConvSpec("depthwise_separable"), 2),
+        StageSpec("inverted_residual", 1, 20, 2, ConvSpec("depthwise_separable"), 2, "hard_swish"),
         StageSpec("bottleneck", 1, 24, 1, hidden=16),
     )
     for kind in EXCHANGES:
