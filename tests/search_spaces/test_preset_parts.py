@@ -38,8 +38,8 @@ def _as_trained(module: nn.Module) -> Any:
     return module.eval()
 
 
-@torch.no_grad()
 class TestExchanges:
+    @torch.no_grad()
     def test_bilateral_adds_each_to_the_other(self) -> None:
         """Over a factor of 4: down by two strided convolutions, activated between and in front, not behind."""
         part = _as_trained(EXCHANGES["bilateral"](4, (6, 8), ("relu", "silu")))
@@ -58,6 +58,7 @@ class TestExchanges:
         assert torch.equal(fine, given[0])
         assert torch.equal(coarse, given[1])
 
+    @torch.no_grad()
     def test_pixel_attention_takes_where_both_agree(self) -> None:
         part = _as_trained(EXCHANGES["pixel_attention"](4, (8,), ("relu", "relu")))
         fine, coarse = _feature(1, 4, 6, 8), _feature(1, 8, 3, 4, seed=1)
@@ -69,6 +70,7 @@ class TestExchanges:
         torch.testing.assert_close(found, share * _enlarged(compressed, 6, 8) + (1 - share) * fine)
         assert torch.equal(kept, coarse)
 
+    @torch.no_grad()
     def test_the_products_of_pixel_attention_are_counted(self) -> None:
         with torch.device("meta"):
             part = EXCHANGES["pixel_attention"](4, (8,), ("relu", "relu")).eval()
@@ -76,9 +78,9 @@ class TestExchanges:
         assert sum(call.macs for call in calls) == 8 * 4 * 12 + 4 * 2 * 12 + 4 * 2 * 48 + 2 * 48
 
 
-@torch.no_grad()
 class TestFusions:
     @pytest.mark.parametrize("ratio", [2, 4, 8])
+    @torch.no_grad()
     def test_guided_aggregation_gates_at_both_resolutions(self, ratio: int) -> None:
         part = _as_trained(DETAIL_FUSIONS["guided_aggregation"](Meeting(4, 6, 8, ratio, "relu")))
         detail, context = _feature(1, 4, 16, 24), _feature(1, 6, 16 // ratio, 24 // ratio, seed=1)
@@ -89,6 +91,7 @@ class TestFusions:
         fine = part.detail_kept(detail) * torch.sigmoid(_enlarged(part.context_up(context), 16, 24))
         torch.testing.assert_close(part(detail, context), part.mix(fine + _enlarged(coarse, 16, 24)))
 
+    @torch.no_grad()
     def test_modulation_is_a_gate_from_the_context(self) -> None:
         part = _as_trained(DETAIL_FUSIONS["modulate"](Meeting(4, 6, 8, 4, "relu")))
         detail, context = _feature(1, 4, 16, 24), _feature(1, 6, 4, 6, seed=1)
