@@ -66,7 +66,7 @@ def _exported(part: Part, path: Path) -> Candidate | Failure:
     if not parity.ok:
         return Failure(f"the export differs from torch by {parity.relative:.2g} of the range")
     print("exported", part.key, flush=True)
-    return Candidate(SIZE_HW, str(path))
+    return Candidate(SIZE_HW, (str(path),))
 
 
 def _timed(runtime: str, candidates: Mapping[str, Candidate], protocol: TimingProtocol, worker: str) -> Found:

@@ -3,8 +3,7 @@
 Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +13,16 @@ from search_spaces.cells.base import State
 from search_spaces.contexts import CONTEXTS
 from search_spaces.decoders import DECODERS
 from search_spaces.detail import Detail
+from search_spaces.distributed import GROUPS, Distributed
 from search_spaces.errors import InputError
+from search_spaces.frame_pass import Pass
+from search_spaces.keyframes import Keyframes
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
 from search_spaces.resizing import resize, scaled_hw
+from search_spaces.schedule_spec import ClockworkSpec, DistributedSpec, KeyframesSpec
 from search_spaces.site import Site
 from search_spaces.stages import build_stage
 from search_spaces.stems import STEMS
-
-Temporal = Callable[[Placement, Tensor], Tensor]
-"""Applies the temporal cell at a placement, if there is one; the only thing step and forward differ in."""
 
 MEAN_RGB = (0.45, 0.45, 0.45)
 STD_RGB = (0.25, 0.25, 0.25)
@@ -40,6 +40,9 @@ class VideoSegmenter(nn.Module):
     Frames are RGB, float, 0..1; the normalization is inside. Logits come back at the frame's size;
     `step` leaves the enlarging to `upsample` where the specification says so. `forward` over a clip equals `step`
     over its frames in eval mode.
+
+    With a schedule frame t of a sequence runs phase t modulo `num_phases`, counted from the last reset; the state
+    then holds what other frames computed, and the first `warmup_frames` see zeros in the place of some of it.
     """
 
     mean: Tensor
@@ -56,6 +59,8 @@ class VideoSegmenter(nn.Module):
         self.stages = nn.ModuleList(
             build_stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
         )
+        if isinstance(spec.schedule, DistributedSpec):
+            self.stages[-1] = Distributed(spec.stages[-1], widths[-2], spec.schedule)
         self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], spec.stages[-1].activation)
         self.skip_indices = tuple(spec.source_at(stride) for stride in spec.skip_strides)
         self.detail: Detail | None = None
@@ -65,9 +70,28 @@ class VideoSegmenter(nn.Module):
             in_channels = spec.detail.channels
         skip_channels = [widths[index] for index in self.skip_indices]
         self.decoder = DECODERS[spec.decoder.kind](spec.decoder, in_channels, skip_channels, num_classes)
-        self.sites = nn.ModuleDict(
-            {site.placement: Site(site, self._place(site.placement)[0]) for site in spec.temporal}
-        )
+        self.sites = nn.ModuleDict({s.placement: Site(s, self._place(s.placement)[0]) for s in spec.temporal})
+        self.keyframes: Keyframes | None = None
+        if isinstance(spec.schedule, KeyframesSpec):
+            strides = {"stem_stride": spec.stem.stride, "head_stride": spec.head_stride}
+            self.keyframes = Keyframes(spec.schedule, spec.stem.channels, num_classes, **strides)
+
+    @property
+    def num_phases(self) -> int:
+        """Length of the schedule in frames; 1 where there is none."""
+        return self.spec.num_phases
+
+    def phase_kind(self, phase: int) -> tuple[bool, ...] | int:
+        """Equal for phases that compute the same: which stages run, or which path of a divided one."""
+        schedule = self.spec.schedule
+        if isinstance(schedule, ClockworkSpec):
+            return tuple(phase % p == o for p, o in zip(schedule.periods, schedule.offsets, strict=True))
+        return min(phase, 1) if isinstance(schedule, KeyframesSpec) else phase
+
+    @property
+    def warmup_frames(self) -> int:
+        """Frames after a reset in which something that other frames compute is still zero."""
+        return 0 if self.spec.schedule is None else self.spec.schedule.warmup_frames
 
     def _place(self, place: Placement) -> tuple[int, int]:
         """(channels, stride relative to the scaled input) of the feature at a placement."""
@@ -92,101 +116,155 @@ class VideoSegmenter(nn.Module):
         """
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"frame size {height}x{width} given; each side must be at least {MIN_SIDE}")
-        return tuple(tensor for place, _ in self._sites() for tensor in self.site_state(place, batch, height, width))
+        places = [site.placement for site in self.spec.temporal]
+        cells: dict[str, State] = {place: self.site_state(place, batch, height, width) for place in places}
+        return _joined(cells | self._kept_state(batch, height, width))
 
     def site_state(self, place: Placement, batch: int, height: int, width: int) -> State:
         """The part of `initial_state` that belongs to the cell at a placement."""
-        stride = self._place(place)[1]
-        return self.site(place).initial_state(
-            batch, *(-(-side // stride) for side in scaled_hw(height, width, self.spec))
-        )
+        return self.site(place).initial_state(batch, *self._size_at(self._place(place)[1], height, width))
 
-    def step(self, frame_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame: (frame, state) -> (logits_BKHW, next state). What is exported and timed.
+    def _kept_state(self, batch: int, height: int, width: int) -> dict[str, State]:
+        """The part of `initial_state` that belongs to the schedule, by the names that a pass knows it by."""
 
+        def zeros(channels: int, stride: int) -> State:
+            return (self.mean.new_zeros(batch, channels, *self._size_at(stride, height, width)),)
+
+        spec = self.spec
+        if self.keyframes is not None:
+            return {name: zeros(*kept) for name, kept in self.keyframes.kept.items()}
+        if isinstance(self.stages[-1], Distributed):
+            return {GROUPS: self.stages[-1].initial_state(batch, *self._size_at(spec.strides[-1], height, width))}
+        return {
+            _held(index): zeros(spec.stages[index].channels, spec.strides[index])
+            for index, period in enumerate(spec.refresh_periods)
+            if period > 1
+        }
+
+    def _size_at(self, stride: int, height: int, width: int) -> tuple[int, int]:
+        scaled = scaled_hw(height, width, self.spec)
+        return -(-scaled[0] // stride), -(-scaled[1] // stride)
+
+    def step(self, frame_BCHW: Tensor, state: State, phase: int = 0) -> tuple[Tensor, State]:
+        """One frame: (frame, state) -> (logits_BKHW, next state). What is exported and timed, a graph a phase.
+
+        `phase` may be the number of the frame since the last reset: it counts modulo `num_phases`.
         Where the specification leaves the enlarging to whoever takes the logits, they are smaller: `upsample` them.
         """
-        parts = self._split(state)
-
-        def temporal(place: Placement, feature_BCHW: Tensor) -> Tensor:
-            if place in self.sites:
-                feature_BCHW, parts[place] = self.site(place).step(feature_BCHW, parts[place])
-            return feature_BCHW
-
-        logits = self._run(frame_BCHW, temporal)
+        passed = Pass(self.sites, self._split(state), phase % self.num_phases)
+        logits = self._run(frame_BCHW, passed)
         if self.spec.decoder.logits == "full":
             logits = self.upsample(logits, *frame_BCHW.shape[-2:])
-        return logits, self._joined(parts)
+        return logits, _joined(passed.parts)
 
     def upsample(self, logits_NKhw: Tensor, height: int, width: int) -> Tensor:
         """What `step` gave, at the size of its frame; nothing where it is there already."""
         return resize(logits_NKhw, height, width)
 
     def forward(self, clip_BTCHW: Tensor) -> Tensor:
-        """A clip from its first frame on: logits_BTKHW."""
-        return self.roll(clip_BTCHW, self.initial_state(clip_BTCHW.shape[0], *clip_BTCHW.shape[-2:]))[0]
+        """A clip from its first frame on: logits_BTKHW.
 
-    def roll(self, clip_BTCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        """A clip that goes on from `state`: (logits_BTKHW, next state). Frames run as one batch, cells in time."""
-        shape_BT = clip_BTCHW.shape[:2]
-        parts = self._split(state)
+        While training, a single frame is a video that stands still: it is repeated until nothing is zero any more
+        of what a schedule keeps. Else training on single frames would never reach what phase 0 leaves out.
+        """
+        still = self.training and clip_BTCHW.shape[1] == 1
+        if still:
+            clip_BTCHW = clip_BTCHW.expand(-1, 1 + self.warmup_frames, -1, -1, -1)
+        logits = self.roll(clip_BTCHW, self.initial_state(clip_BTCHW.shape[0], *clip_BTCHW.shape[-2:]))[0]
+        return logits[:, -1:] if still else logits
 
-        def temporal(place: Placement, feature_NCHW: Tensor) -> Tensor:
-            if place in self.sites:
-                feature_NCHW, parts[place] = self.site(place).scan(feature_NCHW, shape_BT, parts[place])
-            return feature_NCHW
+    def roll(self, clip_BTCHW: Tensor, state: State, phase: int = 0) -> tuple[Tensor, State]:
+        """A clip that goes on from `state` with the frame of `phase`: (logits_BTKHW, next state).
 
-        logits_NKHW = self.upsample(self._run(clip_BTCHW.flatten(0, 1), temporal), *clip_BTCHW.shape[-2:])
-        return logits_NKHW.view(*shape_BT, *logits_NKHW.shape[1:]), self._joined(parts)
+        Frames run as one batch, cells in time; what a clock leaves out is not computed.
+        """
+        shape_BT = (clip_BTCHW.shape[0], clip_BTCHW.shape[1])
+        passed = Pass(self.sites, self._split(state), phase % self.num_phases, shape_BT)
+        logits_NKHW = self.upsample(self._run(clip_BTCHW.flatten(0, 1), passed), *clip_BTCHW.shape[-2:])
+        return logits_NKHW.view(*shape_BT, *logits_NKHW.shape[1:]), _joined(passed.parts)
 
-    def _run(self, frames_NCHW: Tensor, temporal: Temporal) -> Tensor:
+    def _run(self, frames_NCHW: Tensor, passed: Pass) -> Tensor:
         """Class scores at the head's size."""
+        if self.keyframes is not None:
+            return self.keyframes.run(passed, frames_NCHW, self._shallow, self._scores)
+        return self._scores(passed, self._shallow(frames_NCHW))
+
+    def _shallow(self, frames_NCHW: Tensor) -> Tensor:
+        """The stem's feature."""
         height, width = frames_NCHW.shape[-2:]
-        feature = (frames_NCHW - self.mean) / self.std
+        feature: Tensor = (frames_NCHW - self.mean) / self.std
         scaled = scaled_hw(height, width, self.spec)
         if scaled != (height, width):
             feature = resize(feature, *scaled)
-        feature = self.stem(feature)
+        out: Tensor = self.stem(feature)
+        return out
+
+    def _scores(self, passed: Pass, feature_NCHW: Tensor) -> Tensor:
+        """The stem's feature to class scores at the head's size."""
+        feature = feature_NCHW
         features = [feature]
-        for place, stage in zip((*STAGE_PLACES[: len(self.stages) - 1], None), self.stages, strict=True):
-            feature = stage(feature)
-            if place is not None:
-                feature = temporal(place, feature)
+        for index in range(len(self.stages)):
+            feature = self._clocked_stage(index, passed, feature)
             features.append(feature)
-        feature = temporal("bottleneck", self.context(feature))
         if self.detail is not None and self.spec.detail is not None:
             feature = self.detail(features[self.spec.source_at(self.spec.detail.stride)], feature)
         skips = [
-            temporal(SKIP_PLACES[stride], features[index])
+            passed.temporal(SKIP_PLACES[stride], features[index])
             for stride, index in zip(self.spec.skip_strides, self.skip_indices, strict=True)
         ]
-        feature = temporal("decoder", self.decoder.fuse(feature, skips))
-        return temporal("logits", self.decoder.classify(feature))
+        feature = passed.temporal("decoder", self.decoder.fuse(feature, skips))
+        return passed.temporal("logits", self.decoder.classify(feature))
 
-    def _sites(self) -> Iterator[tuple[Placement, Site]]:
-        for site in self.spec.temporal:
-            yield site.placement, self.site(site.placement)
+    def _clocked_stage(self, index: int, passed: Pass, feature_NCHW: Tensor) -> Tensor:
+        """A stage at the frames at which it is due, what it last gave in between."""
+        schedule = self.spec.schedule
+        if not isinstance(schedule, ClockworkSpec) or schedule.periods[index] == 1:
+            return self._stage(index, passed, feature_NCHW)
+        clock = schedule.periods[index], schedule.offsets[index]
+        return passed.held(_held(index), feature_NCHW, clock, partial(self._stage, index))
 
-    def site(self, place: Placement) -> Site:
+    def _stage(self, index: int, passed: Pass, feature_NCHW: Tensor) -> Tensor:
+        """A stage with the cell behind it; the last one with the context in between."""
+        stage = self.stages[index]
+        feature = stage.run(passed, feature_NCHW) if isinstance(stage, Distributed) else stage(feature_NCHW)
+        if index < len(self.stages) - 1:
+            return passed.temporal(STAGE_PLACES[index], feature)
+        return passed.temporal("bottleneck", self.context(feature))
+
+    def site(self, place: str) -> Site:
         """The temporal cell at a placement. Raises KeyError where there is none."""
         site = self.sites[place]
         assert isinstance(site, Site)
         return site
 
-    def _split(self, state: State) -> dict[Placement, State]:
-        """The flat state, divided among the cells in the order they are met."""
-        parts: dict[Placement, State] = {}
+    def _split(self, state: State) -> dict[str, State]:
+        """The flat state by name: the cells in the order they are met, then what the schedule keeps."""
+        parts: dict[str, State] = {}
         start = 0
-        for place, site in self._sites():
-            parts[place] = state[start : start + site.num_states]
-            start += site.num_states
+        for name, count in self._state_counts().items():
+            parts[name] = state[start : start + count]
+            start += count
         if start != len(state):
             raise ValueError(f"state has {len(state)} tensors; this network carries {start}")
         return parts
 
-    @staticmethod
-    def _joined(parts: Mapping[Placement, State]) -> State:
-        return tuple(tensor for part in parts.values() for tensor in part)
+    def _state_counts(self) -> dict[str, int]:
+        """Tensors of every part of the state."""
+        counts = {place: self.site(place).num_states for place in self.sites}
+        if self.keyframes is not None:
+            return counts | dict.fromkeys(self.keyframes.kept, 1)
+        if isinstance(self.stages[-1], Distributed):
+            return counts | {GROUPS: self.stages[-1].num_states}
+        return counts | {_held(index): 1 for index, period in enumerate(self.spec.refresh_periods) if period > 1}
+
+
+def _held(index: int) -> str:
+    """The name of what is kept of a stage between the frames that compute it."""
+    return f"held {index}"
+
+
+def _joined(parts: dict[str, State]) -> State:
+    return tuple(tensor for part in parts.values() for tensor in part)
 
 
 def build(architecture: Architecture, num_classes: int) -> VideoSegmenter:

@@ -9,6 +9,8 @@ from pydantic import Field
 from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.specs import CellSpec, FeedbackSpec
 from search_spaces.door import STRICT
+from search_spaces.schedule_rules import schedule_refusal
+from search_spaces.schedule_spec import ClockworkSpec, DistributedSpec, ScheduleSpec
 from search_spaces.stage_spec import Activation, Channels, ConvSpec, StageSpec, StemSpec
 
 Placement = Literal[
@@ -95,7 +97,11 @@ class TemporalSite:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A streaming segmentation network: scale, stem, stages, context, detail branch, decoder, temporal cells."""
+    """A streaming segmentation network: scale, stem, stages, context, detail branch, decoder, cells, schedule.
+
+    A temporal cell after a stage keeps that stage's clock: it is stepped when the stage is computed. With keyframes
+    all cells are stepped at key frames alone; otherwise those of skips, decoder and logits are at every frame.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     stem: StemSpec
@@ -105,6 +111,8 @@ class NetworkSpec:
     context: Literal["none", "global_pool", "pyramid_pooling", "dilated_pyramid"] = "none"
     temporal: Annotated[tuple[TemporalSite, ...], Field(max_length=3)] = ()
     detail: DetailSpec | None = None
+    schedule: ScheduleSpec | None = None
+    """None: every frame whole."""
     kind: Literal["video"] = "video"
 
     def __post_init__(self) -> None:
@@ -117,6 +125,9 @@ class NetworkSpec:
             self._check_detail(self.detail, widths)
         self._check_skips()
         self._check_sites()
+        refusal = schedule_refusal(self)
+        if refusal is not None:
+            raise ValueError(refusal)
 
     def _check_detail(self, detail: DetailSpec, widths: tuple[int, ...]) -> None:
         early = self.early_strides
@@ -194,6 +205,27 @@ class NetworkSpec:
             return (decoder.skip_stride,)
         between = {stride for stride in self.early_strides if decoder.skip_stride <= stride < self.decoder_stride}
         return tuple(sorted(between, reverse=True))
+
+    @property
+    def read_indices(self) -> tuple[int, ...]:
+        """Index into (stem, stage 0, stage 1, ...) of what decoder and detail branch read beside the last feature."""
+        detail = () if self.detail is None else (self.detail.stride,)
+        return tuple(sorted({self.source_at(stride) for stride in (*self.skip_strides, *detail)}))
+
+    @property
+    def refresh_periods(self) -> tuple[int, ...]:
+        """Every so many frames all of a stage has been computed anew; 1 without a schedule."""
+        if isinstance(self.schedule, ClockworkSpec):
+            return self.schedule.periods
+        every = (1,) * len(self.stages)
+        if isinstance(self.schedule, DistributedSpec):
+            return (*every[:-1], self.schedule.num_paths)
+        return every if self.schedule is None else (self.schedule.period,) * len(self.stages)
+
+    @property
+    def num_phases(self) -> int:
+        """Length of the schedule in frames: frame t runs phase t modulo this."""
+        return 1 if self.schedule is None else self.schedule.num_phases
 
     @property
     def head_stride(self) -> int:

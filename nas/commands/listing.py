@@ -80,14 +80,25 @@ def _cells() -> Names:
 
 
 def _ops() -> Names:
-    from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
+    from dataclasses import asdict
 
-    found = {}
+    from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
+    from search_spaces.schedules import REFERENCE_HW as FRAME_HW
+    from search_spaces.schedules import REFERENCE_PRESET, SCHEDULES, schedule_cost
+
+    found: dict[str, Facts] = {}
     for name, entry in OPS.items():
         parameters, macs = reference_cost(name)
         found[name] = {
             "kind": entry.kind, "source": entry.source, "survey": entry.survey, "parameters": parameters, "macs": macs,
             "at": f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+        }  # fmt: skip
+    for name, schedule in SCHEDULES.items():
+        found[name] = {
+            "summary": f"{schedule.summary} ({schedule.source})",
+            "kind": "schedule", "source": schedule.source, "survey": schedule.survey,
+            "typical": asdict(schedule.typical), **asdict(schedule_cost(schedule.typical)),
+            "at": f"preset {REFERENCE_PRESET}, {FRAME_HW[0]}x{FRAME_HW[1]}",
         }  # fmt: skip
     return found
 

@@ -142,8 +142,12 @@ class TestAnswers:
         assert ops["shift"]["survey"] == "5.4.3"
         assert ops["shufflenet_v2"]["kind"] == "block"
         for name, entry in ops.items():
-            assert set(entry) == {"kind", "source", "survey", "parameters", "macs", "at"}, name
+            assert {"kind", "source", "survey", "parameters", "macs", "at"} <= set(entry), name
             assert entry["parameters"] > 0, name
+        clocked = ops["clockwork"]
+        assert clocked["kind"] == "schedule"
+        assert clocked["macs"] < clocked["worst_macs"]
+        assert clocked["state_bytes"] == 3 * 4 * 64 * 45 * 60  # three stages at stride 8
 
     def test_doctor(self, cli: object) -> None:
         ran = cli("doctor", "--json")
