@@ -1,9 +1,9 @@
-"""Every temporal cell that can be asked for, and what it costs by itself. Knows nothing of devices or networks.
+"""The forms of every temporal cell that can be asked for, and what each costs. Knows nothing of networks or devices.
 
 Legend: C channels, H/W feature pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,20 +47,21 @@ def cell_cost(spec: CellSpec, channels: int = REFERENCE_CHANNELS, size_hw: tuple
     )
 
 
-def every_cell(kind: str, place: Placement = "bottleneck") -> Iterator[CellSpec]:
-    """Every cell of a kind that the questions can lead to at a placement."""
-    answers: list[int] | None = []
-    while answers is not None:
-        asked: list[tuple[int, int]] = []
+def forms_of(kind: str, place: Placement = "bottleneck") -> Iterator[CellSpec]:
+    """The cell of a kind with every question's first option, then with every other option of one question.
 
-        def choose(
-            name: str, options: Sequence[T], asked: list[tuple[int, int]] = asked, answers: list[int] = answers
-        ) -> T:
-            index = answers[len(asked)] if len(asked) < len(answers) else 0
-            asked.append((index, len(options)))
-            return options[index]
+    Not every combination: there are millions of graphs of the dynamic cell.
+    """
+    asked: dict[str, Sequence[object]] = {}
 
-        yield ask_cell(choose, kind, kind, place)
-        while asked and asked[-1][0] + 1 == asked[-1][1]:
-            asked.pop()
-        answers = [*(index for index, _ in asked[:-1]), asked[-1][0] + 1] if asked else None
+    def answered(answers: Mapping[str, object]) -> CellSpec:
+        def choose(name: str, options: Sequence[T]) -> T:
+            asked.setdefault(name, options)
+            return next((option for option in options if option == answers.get(name)), options[0])
+
+        return ask_cell(choose, kind, kind, place)
+
+    found = [answered({})]
+    for name, options in list(asked.items()):
+        found += [answered({name: option}) for option in options[1:]]
+    yield from dict.fromkeys(found)

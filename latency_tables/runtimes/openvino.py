@@ -26,13 +26,17 @@ from latency_tables.runtimes.base import (
 class OpenVinoStep:
     """An infer request for every phase of the schedule, and the state that they hand on to each other.
 
-    Phases may share a compiled network.
+    Phases may share a compiled network. OpenVINO drops inputs that a phase does not read, such as the state that it
+    replaces; all together read all.
     """
 
     def __init__(self, compiled_phases: Sequence[Any]) -> None:
-        require_alike([_shapes(compiled) for compiled in compiled_phases])
-        inputs, outputs = _shapes(compiled_phases[0])
-        states = state_names(inputs, outputs)
+        given = [_shapes(compiled.inputs) for compiled in compiled_phases]
+        require_alike([_shapes(compiled.outputs) for compiled in compiled_phases])
+        inputs = {name: shape for shapes in given for name, shape in shapes.items()}
+        require_alike([{**inputs, **shapes} for shapes in given])
+        states = state_names(inputs, _shapes(compiled_phases[0].outputs))
+        self._given = [frozenset(shapes) for shapes in given]
         self.frame_shape_BCHW = inputs[FRAME]
         self.num_phases = len(compiled_phases)
         self._requests = [compiled.create_infer_request() for compiled in compiled_phases]
@@ -61,9 +65,10 @@ class OpenVinoStep:
             raise ValueError(
                 f"frame {frame_BCHW.dtype} {frame_BCHW.shape} given, float32 {self.frame_shape_BCHW} needed"
             )
-        request = self._requests[self._phase]
+        request, names = self._requests[self._phase], self._given[self._phase]
         self._phase = (self._phase + 1) % self.num_phases
-        request.infer({FRAME: np.ascontiguousarray(frame_BCHW), **self._state}, share_inputs=True)
+        inputs = {FRAME: np.ascontiguousarray(frame_BCHW), **self._state}
+        request.infer({name: array for name, array in inputs.items() if name in names}, share_inputs=True)
         for name, following in self._names:
             # Copied: the request's own buffer is written again while the next frame reads its state.
             self._state[name][...] = request.get_tensor(following).data
@@ -130,10 +135,9 @@ def compiled(path: Path, threads: int) -> Any:
     )
 
 
-def _shapes(compiled: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """Of inputs and outputs, by name."""
-    inputs = {port.any_name: _static_shape(port) for port in compiled.inputs}
-    return inputs, {port.any_name: _static_shape(port) for port in compiled.outputs}
+def _shapes(ports: Any) -> dict[str, tuple[int, ...]]:
+    """Of inputs or outputs, by name."""
+    return {port.any_name: _static_shape(port) for port in ports}
 
 
 def _static_shape(port: Any) -> tuple[int, ...]:

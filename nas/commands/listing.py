@@ -62,7 +62,7 @@ def _presets() -> Names:
 def _cells() -> Names:
     from dataclasses import asdict
 
-    from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, every_cell
+    from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, forms_of
     from search_spaces.cells.registry import CELLS
 
     at = {"channels": REFERENCE_CHANNELS, "height": REFERENCE_HW[0], "width": REFERENCE_HW[1]}
@@ -73,7 +73,7 @@ def _cells() -> Names:
             "survey": entry.survey,
             "at": at,
             **asdict(cell_cost(entry.spec())),
-            "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in every_cell(name)],
+            "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in forms_of(name)],
         }
         for name, entry in CELLS.items()
     }

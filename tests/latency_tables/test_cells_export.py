@@ -9,7 +9,7 @@ from latency_tables.onnx_export import export_step
 from latency_tables.parity import verify_step
 from latency_tables.random_weights import build_random
 from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, StageSpec, StemSpec, TemporalSite
-from search_spaces.cell_costs import every_cell
+from search_spaces.cell_costs import forms_of
 from search_spaces.cells.registry import CELLS
 from search_spaces.network_spec import Placement
 from search_spaces.temporal_questions import kinds_at
@@ -24,7 +24,7 @@ SITES = [
     for place in PLACES
     for kind in CELLS
     if kind in kinds_at(place)
-    for spec in every_cell(kind, place)
+    for spec in forms_of(kind, place)
 ]
 
 

@@ -1,5 +1,6 @@
 """A graph a phase: exported, switched, timed; every schedule that is listed equals torch over two cycles."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from latency_tables.protocol import measure
 from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate
 from latency_tables.runtimes.registry import RUNTIMES, load_runtime
-from search_spaces.frame_phases import distinct_phases
 from search_spaces.network import VideoSegmenter
 from tests.search_spaces.scheduled_networks import SCHEDULED, with_cells
 
@@ -25,12 +25,30 @@ NUM_CLASSES = 5
 FEW = ("skip_add-clockwork-1-2-2", "detail-keyframes-2-warp", "skip_add-distributed-2-concat")
 
 
-def _network(name: str, *, cells: bool = True) -> VideoSegmenter:
-    model = build_random(with_cells(SCHEDULED[name]) if cells else SCHEDULED[name], NUM_CLASSES, seed=3)
+def _network(name: str) -> VideoSegmenter:
+    model = build_random(with_cells(SCHEDULED[name]), NUM_CLASSES, seed=3)
     if model.keyframes is not None and model.keyframes.warps:
         # New motions are too small to see in the scores.
         nn.init.normal_(model.keyframes.motion[-1].weight, std=0.1)  # type: ignore[arg-type]
     return model
+
+
+Exported = Callable[[str], tuple[VideoSegmenter, tuple[Path, ...]]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Networks by name with their files, each exported once."""
+    known: dict[str, tuple[VideoSegmenter, tuple[Path, ...]]] = {}
+
+    def get(name: str) -> tuple[VideoSegmenter, tuple[Path, ...]]:
+        if name not in known:
+            model = _network(name)
+            path = tmp_path_factory.mktemp("schedules") / "model.onnx"
+            known[name] = model, export_phases(model, SIZE_HW, path, {"who": name})
+        return known[name]
+
+    return get
 
 
 @pytest.mark.slow
@@ -43,11 +61,10 @@ def test_every_schedule_equals_torch_over_two_cycles(name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("runtime", [name for name, info in RUNTIMES.items() if info.needs_onnx])
 @pytest.mark.parametrize("name", FEW)
-def test_every_runtime_switches_the_graphs(name: str, runtime: str, tmp_path: Path) -> None:
+def test_every_runtime_switches_the_graphs(name: str, runtime: str, exported: Exported) -> None:
     if not RUNTIMES[runtime].present:
         pytest.skip(f"{runtime} is absent")
-    model = _network(name)
-    paths = export_phases(model, SIZE_HW, tmp_path / "model.onnx", {})
+    model, paths = exported(name)
     assert verify_step(model, paths, SIZE_HW, seed=1, runtime=runtime).ok
     step = load_runtime(runtime).load(Candidate(SIZE_HW, tuple(map(str, paths))), "f32", 1)
     assert step.num_phases == model.num_phases
@@ -57,16 +74,16 @@ def test_every_runtime_switches_the_graphs(name: str, runtime: str, tmp_path: Pa
     assert all((step.step(frame) == wanted).all() for frame, wanted in zip(frames, once, strict=True))
 
 
-def test_the_files_say_which_phases_they_are(tmp_path: Path) -> None:
+def test_the_files_say_which_phases_they_are(exported: Exported) -> None:
     """Phases that compute the same are one file."""
-    model = _network("skip_add-keyframes-3-copy")
-    paths = export_phases(model, SIZE_HW, tmp_path / "model.onnx", {"who": "us"})
+    name = "skip_add-keyframes-3-copy"
+    _, paths = exported(name)
     assert [path.name for path in paths] == ["model.phase0.onnx", "model.phase1.onnx", "model.phase1.onnx"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.phase0.onnx", "model.phase1.onnx"]
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == ["model.phase0.onnx", "model.phase1.onnx"]
     found = [read_metadata(path) for path in paths[:2]]
     assert [(facts["phases"], facts["num_phases"], facts["who"]) for facts in found] == [
-        ("[0]", "3", "us"),
-        ("[1, 2]", "3", "us"),
+        ("[0]", "3", name),
+        ("[1, 2]", "3", name),
     ]
     copying = {node.op_type for node in onnx.load(str(paths[1])).graph.node}
     assert "Conv" not in copying
@@ -79,19 +96,15 @@ def test_a_network_without_a_schedule_is_one_file(tmp_path: Path, gru_architectu
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_phases_in_another_order_fail_verification(name: str, tmp_path: Path) -> None:
-    model = _network(name)
-    first, second = export_phases(model, SIZE_HW, tmp_path / "model.onnx", {})
+def test_phases_in_another_order_fail_verification(name: str, exported: Exported) -> None:
+    model, (first, second) = exported(name)
     assert not verify_step(model, (second, first), SIZE_HW, seed=1).ok
     with pytest.raises(ValueError, match="1 files given for a network of 2 phases"):
         verify_step(model, first, SIZE_HW, seed=1)
 
 
-def test_phases_of_other_shapes_are_refused(tmp_path: Path) -> None:
-    paths = []
-    for name in ("skip_add-keyframes-2-warp", "skip_add-distributed-2-concat"):
-        (tmp_path / name).mkdir()
-        paths.append(str(export_phases(_network(name), SIZE_HW, tmp_path / name / "model.onnx", {})[0]))
+def test_phases_of_other_shapes_are_refused(exported: Exported) -> None:
+    paths = [str(exported(name)[1][0]) for name in FEW[:2]]
     for runtime in ("onnxruntime", "openvino"):
         if RUNTIMES[runtime].present:
             with pytest.raises(ValueError, match="phase 1 takes and gives"):
@@ -99,11 +112,12 @@ def test_phases_of_other_shapes_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
-def test_phases_are_timed_one_by_one(runtime: str, quick: TimingProtocol, tmp_path: Path) -> None:
+def test_phases_are_timed_one_by_one(runtime: str, quick: TimingProtocol, exported: Exported) -> None:
     name = "skip_add-keyframes-3-copy"
-    model = _network(name, cells=False)
-    paths = tuple(map(str, export_phases(model, SIZE_HW, tmp_path / "model.onnx", {})))
-    candidate = Candidate(SIZE_HW, paths if runtime == "onnxruntime" else (), SCHEDULED[name].to_json(), NUM_CLASSES)
+    model, paths = exported(name)
+    text = with_cells(SCHEDULED[name]).to_json()
+    files = tuple(map(str, paths)) if runtime == "onnxruntime" else ()
+    candidate = Candidate(SIZE_HW, files, text, NUM_CLASSES)
     (found,) = measure([candidate], Target(runtime, "f32", 1, "thiscpu"), quick, seed=0)
     assert isinstance(found, Measurement), found
     assert len(found.phases) == model.num_phases == 3
@@ -116,10 +130,9 @@ def test_phases_are_timed_one_by_one(runtime: str, quick: TimingProtocol, tmp_pa
 
 def test_random_weights_give_every_stage_statistics() -> None:
     """Also those that phase 0 does not run."""
-    for name, architecture in SCHEDULED.items():
-        model = build_random(architecture, NUM_CLASSES, seed=0)
+    for name in (*FEW, "unet-clockwork-4-4-4", "skip_add-distributed-4-attention"):
+        model = build_random(SCHEDULED[name], NUM_CLASSES, seed=0)
         for module_name, module in model.named_modules():
             if isinstance(module, nn.BatchNorm2d):
                 assert module.running_mean is not None
                 assert module.running_mean.abs().sum() > 0, f"{name} {module_name}"
-        assert len(distinct_phases(model)) == model.num_phases

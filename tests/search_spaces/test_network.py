@@ -21,7 +21,7 @@ from search_spaces.architecture import (
     StemSpec,
     TemporalSite,
 )
-from search_spaces.cell_costs import every_cell
+from search_spaces.cell_costs import forms_of
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.registry import CELLS, build_cell
 from search_spaces.cells.specs import CellSpec, ConvGRUSpec, ExponentialAverageSpec
@@ -95,7 +95,7 @@ VARIANTS = [
     TemporalSite(place, spec)
     for kind in sorted(CELLS)
     for place in ("bottleneck", "logits")
-    for spec in every_cell(kind, place)
+    for spec in forms_of(kind, place)
 ]
 SITES = [
     *(TemporalSite("decoder", CELLS[kind].spec()) for kind in sorted(CELLS)),
@@ -111,7 +111,7 @@ def test_a_clip_equals_its_frames_one_by_one_at_odd_sizes(site: TemporalSite) ->
     assert _largest_difference(model, _clip(4, 37, 51)) < TOLERANCE
 
 
-CELL_SPECS = [spec for kind in sorted(CELLS) for spec in every_cell(kind)]
+CELL_SPECS = [spec for kind in sorted(CELLS) for spec in forms_of(kind)]
 
 
 @pytest.mark.parametrize("spec", CELL_SPECS, ids=_said)
