@@ -31,6 +31,7 @@ from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
 from search_spaces.presets import PRESETS
+from search_spaces.schedules import SCHEDULES
 from search_spaces.stems import STEMS, PatchConv
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +142,11 @@ class TestEverythingIsListed:
         for name, entry in OPS.items():
             assert SOURCE.search(entry.source), name
 
+    def test_schedules_say_where_they_come_from(self) -> None:
+        for name, entry in SCHEDULES.items():
+            assert SOURCE.search(entry.source), name
+            assert entry.survey.startswith("5.3"), name
+
     def test_presets_say_where_they_come_from(self) -> None:
         for name, entry in PRESETS.items():
             assert isinstance(entry.architecture, Architecture)
@@ -153,7 +159,7 @@ def _algorithms() -> list[Path]:
     folders = ("nas/searchers", "search_spaces/cells", "search_spaces/ops")
     files = [path for folder in folders for path in (ROOT / folder).glob("*.py") if path.stem not in plain]
     evaluators = ("metrics", "temporal_metrics", "losses", "training_heads")
-    network = ("stems", "contexts", "decoders", "detail")
+    network = ("stems", "contexts", "decoders", "detail", "keyframes", "distributed", "schedule_spec")
     return [
         *files,
         *(ROOT / "evaluators" / f"{name}.py" for name in evaluators),
