@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.op_costs_parts import DENSE, NOTHING, SEED, SIZE_HW, UNIT, Part, counts, parts, streamed
+from experiments.op_costs_harness import DENSE, FRAME, NOTHING, SEED, Part, counts, streamed
+from experiments.op_costs_network import HALF, SCORES
+from experiments.op_costs_parts import UNIT, parts
 from experiments.op_costs_table import markdown
 from latency_tables.device import parse_target
 from latency_tables.measurement import FINAL, SEARCH, Failure, Measurement, TimingProtocol
@@ -30,7 +32,7 @@ COLUMNS = (
     "protocol", "group", "name", "variant", "macs_m", "params_k", "state_kb",
     *(f"{runtime}_{figure}" for runtime in RUNTIMES for figure in FIGURES), "note",
 )  # fmt: skip
-NEEDED = (NOTHING.key, UNIT.key, DENSE)
+NEEDED = (*(part.key for part in (NOTHING, FRAME, HALF, SCORES, UNIT)), DENSE)
 
 Found = Mapping[str, Measurement | Failure]
 
@@ -46,7 +48,7 @@ def run(chosen: Sequence[Part], protocol: TimingProtocol, path: Path) -> None:
             **_timed("onnxruntime", candidates, protocol, "latency_tables.worker"),
         }
     # The worker builds the part of this name; num_classes and the architecture's usual meaning are not its.
-    named = {part.key: Candidate(SIZE_HW, architecture=part.key) for part in chosen}
+    named = {part.key: Candidate(part.size_hw, architecture=part.key) for part in chosen}
     found["torch"] = _timed("torch", named, protocol, "experiments.op_costs_worker")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
@@ -59,14 +61,14 @@ def run(chosen: Sequence[Part], protocol: TimingProtocol, path: Path) -> None:
 def _exported(part: Part, path: Path) -> Candidate | Failure:
     model = streamed(part)
     try:
-        export_step(model, SIZE_HW, path, {"part": part.key})
+        export_step(model, part.size_hw, path, {"part": part.key})
     except ExportError as error:
         return Failure(str(error))
-    parity = verify_step(model, path, SIZE_HW, seed=SEED)
+    parity = verify_step(model, path, part.size_hw, seed=SEED)
     if not parity.ok:
         return Failure(f"the export differs from torch by {parity.relative:.2g} of the range")
     print("exported", part.key, flush=True)
-    return Candidate(SIZE_HW, (str(path),))
+    return Candidate(part.size_hw, (str(path),))
 
 
 def _timed(runtime: str, candidates: Mapping[str, Candidate], protocol: TimingProtocol, worker: str) -> Found:
@@ -78,7 +80,7 @@ def _timed(runtime: str, candidates: Mapping[str, Candidate], protocol: TimingPr
 
 def _row(part: Part, found: Mapping[str, Found]) -> dict[str, str]:
     row = {"group": part.group, "name": part.name, "variant": part.variant}
-    row |= {name: f"{value:.3f}" for name, value in counts(part).items()}
+    row |= {name: f"{value:.6f}" for name, value in counts(part).items()}
     notes = []
     for runtime, results in found.items():
         own = results[part.key]

@@ -6,7 +6,8 @@ candidate's `architecture` is the key of a part.
 
 import torch
 
-from experiments.op_costs_parts import parts, streamed
+from experiments.op_costs_harness import streamed
+from experiments.op_costs_parts import parts
 from latency_tables import worker
 from latency_tables.runtimes.base import Candidate, StreamingStep
 from latency_tables.runtimes.torch_eager import TorchEager, TorchStep

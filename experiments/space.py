@@ -65,7 +65,6 @@ PLAIN: Rules = {
 
 SPACES: Mapping[str, SearchSpace] = {
     "video_cells": Restricted(VideoCells(), {"network.schedule": ("none",)}),
-    "without cells": Restricted(VideoCells(), {"network.schedule": ("none",), "temporal.sites": (0,)}),
     "dense": Restricted(VideoCells(), PLAIN),
 }
 DESIGNS = "designs"

@@ -100,7 +100,7 @@ class Distributed(nn.Module):
         if passed.shape_BT is None:
             newest_first = torch.cat([group_NGHW, past_BQHW], 1)
             passed.parts[GROUPS] = (newest_first[:, : -self.group_channels],)
-            ages = newest_first.split(self.group_channels, 1)
+            ages = newest_first.chunk(num_paths, 1)
             return torch.cat([ages[(passed.phase - path) % num_paths] for path in range(num_paths)], 1)
         batch, num_frames = passed.shape_BT
         size = group_NGHW.shape[1:]

@@ -25,12 +25,15 @@ from search_spaces.cells.registry import CELLS
 from search_spaces.cells.specs import CellSpec, ConvGRUSpec
 from search_spaces.contexts import CONTEXTS, dilations
 from search_spaces.decoders import DECODERS, Decoder
+from search_spaces.fusion import FUSIONS
 from search_spaces.op_catalogue import OPS
 from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
+from search_spaces.part_catalogue import PARTS
 from search_spaces.presets import PRESETS
+from search_spaces.resizing import SCALES
 from search_spaces.schedules import SCHEDULES
 from search_spaces.stems import STEMS, PatchConv
 
@@ -137,6 +140,18 @@ class TestEverythingIsListed:
     def test_the_questions_offer_exactly_what_is_listed(self) -> None:
         assert tuple(ACTIVATIONS) == stage_questions.ACTIVATIONS
         assert ("none", *ATTENTIONS) == stage_questions.ATTENTIONS
+
+    def test_the_parts_of_a_network_are_all_in_the_catalogue(self) -> None:
+        def options(kind: str) -> set[str]:
+            return {entry.option for entry in PARTS.values() if entry.kind == kind}
+
+        assert options("stem") == set(STEMS)
+        assert options("context") | {"none"} == set(CONTEXTS)
+        assert options("decoder") == set(DECODERS)
+        assert options("attention") == set(ATTENTIONS)
+        assert options("fusion") == set(FUSIONS)
+        assert options("input scale") | {"1"} == set(SCALES)
+        assert all(SOURCE.search(entry.source) for entry in PARTS.values())
 
     def test_operations_say_where_they_come_from(self) -> None:
         for name, entry in OPS.items():

@@ -1,11 +1,16 @@
 """`vidseg-nas list`: what can be named elsewhere. Knows nothing of what the names stand for."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.commands.measured import cost_facts, latency_facts
 from nas.commands.output import Answer, DebugOption, JsonOption, answer
+
+if TYPE_CHECKING:
+    from search_spaces.schedules import ScheduleEntry
 
 Facts = Mapping[str, Any]
 Names = Mapping[str, str | Facts]
@@ -44,7 +49,17 @@ def _said(what: str | Facts) -> str:
         return what
     if "summary" in what:
         return str(what["summary"])
-    return "; ".join(f"{name} {value}" for name, value in what.items() if value is not None)
+    facts = {name: value for name, value in what.items() if value is not None and name not in ("latency", "variants")}
+    said = "; ".join(f"{name} {value}" for name, value in facts.items() if value != "")
+    return said + _ratios(what.get("latency"))
+
+
+def _ratios(latency: Facts | None) -> str:
+    """The usual form's latency in dense 3x3 convolutions, by runtime."""
+    if latency is None:
+        return ""
+    ratios = latency["forms"][0]["ratio_to_dense_3x3"]
+    return "; " + ", ".join(f"{ratio:.2f} dense 3x3 in {runtime}" for runtime, ratio in ratios.items())
 
 
 def _spaces() -> Names:
@@ -60,8 +75,6 @@ def _presets() -> Names:
 
 
 def _cells() -> Names:
-    from dataclasses import asdict
-
     from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, forms_of
     from search_spaces.cells.registry import CELLS
 
@@ -73,6 +86,7 @@ def _cells() -> Names:
             "survey": entry.survey,
             "at": at,
             **asdict(cell_cost(entry.spec())),
+            "latency": latency_facts("cell", name),
             "variants": [{"spec": asdict(spec), **asdict(cell_cost(spec))} for spec in forms_of(name)],
         }
         for name, entry in CELLS.items()
@@ -80,38 +94,53 @@ def _cells() -> Names:
 
 
 def _ops() -> Names:
-    from dataclasses import asdict
-
     from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
-    from search_spaces.schedules import REFERENCE_HW as FRAME_HW
-    from search_spaces.schedules import REFERENCE_PRESET, SCHEDULES, schedule_cost
+    from search_spaces.part_catalogue import PARTS
+    from search_spaces.schedules import SCHEDULES
 
+    at = f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}"
     found: dict[str, Facts] = {}
     for name, entry in OPS.items():
         parameters, macs = reference_cost(name)
         found[name] = {
             "kind": entry.kind, "source": entry.source, "survey": entry.survey, "parameters": parameters, "macs": macs,
-            "at": f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+            "state_bytes": 0, "latency": latency_facts(entry.kind, name), "at": at,
         }  # fmt: skip
-    for name, schedule in SCHEDULES.items():
-        found[name] = {
-            "summary": f"{schedule.summary} ({schedule.source})",
-            "kind": "schedule", "source": schedule.source, "survey": schedule.survey,
-            "typical": asdict(schedule.typical), **asdict(schedule_cost(schedule.typical)),
-            "at": f"preset {REFERENCE_PRESET}, {FRAME_HW[0]}x{FRAME_HW[1]}",
-        }  # fmt: skip
+    for name, part in PARTS.items():
+        origin = {"kind": part.kind, "source": part.source, "survey": part.survey}
+        if part.free:
+            nothing = {"parameters": 0, "macs": 0, "state_bytes": 0, "latency": None}
+            found[name] = {**origin, **nothing, "note": part.free, "at": at}
+        else:
+            found[name] = {**origin, **cost_facts(part.kind, part.option), "at": at}
+    found.update({name: _schedule(entry) for name, entry in SCHEDULES.items()})
     return found
+
+
+def _schedule(entry: "ScheduleEntry") -> Facts:
+    """What a schedule costs is what it leaves of a network, so it is stated on one."""
+    from search_spaces.schedules import REFERENCE_HW, REFERENCE_PRESET, schedule_cost
+
+    cost = schedule_cost(entry.typical)
+    values = ", ".join(f"{name} {value}" for name, value in asdict(entry.typical).items() if name != "kind")
+    note = f"{entry.summary}; here {values}, the dearest phase {cost.worst_macs} MACs; its latency is its network's"
+    return {
+        "kind": "schedule", "source": entry.source, "survey": entry.survey,
+        "parameters": cost.parameters, "macs": cost.macs, "state_bytes": cost.state_bytes, "latency": None,
+        "note": note, "at": f"preset {REFERENCE_PRESET}, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+    }  # fmt: skip
 
 
 def _activations() -> Names:
     from search_spaces.activations import ACTIVATIONS, GATES, SURVEY_SECTION
 
-    def facts(use: str, source: str, lowering: str | None) -> Facts:
-        return {"use": use, "source": source, "survey": SURVEY_SECTION, "lowering": lowering}
+    def facts(use: str, name: str, source: str, lowering: str | None) -> Facts:
+        origin = {"use": use, "source": source, "survey": SURVEY_SECTION, "lowering": lowering}
+        return {**origin, **cost_facts(use, name)}
 
     return {
-        **{name: facts("activation", entry.source, entry.lowering) for name, entry in ACTIVATIONS.items()},
-        **{name: facts("gate", entry.source, None) for name, entry in GATES.items()},
+        **{name: facts("activation", name, entry.source, entry.lowering) for name, entry in ACTIVATIONS.items()},
+        **{name: facts("gate", name, entry.source, None) for name, entry in GATES.items()},
     }
 
 
@@ -145,13 +174,6 @@ def _devices() -> Names:
     found = sorted(item.name for item in tables.iterdir()) if tables.is_dir() else []
     recorded = {name.removesuffix(".jsonl"): "recorded latency table" for name in found if name.endswith(".jsonl")}
     return {THIS_CPU: "the machine this runs on; measured live", **recorded}
-
-
-def _sentence(what: str | Mapping[str, Any]) -> str:
-    """Facts in one line; what is empty is left out."""
-    if isinstance(what, str):
-        return what
-    return "; ".join(f"{name} {fact}" for name, fact in what.items() if fact != "")
 
 
 def _first_line(documented: object) -> str:

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 
 from experiments.op_costs import COLUMNS, SMOKE, run
-from experiments.op_costs_parts import DENSE, NOTHING, UNIT, counts, parts, variants
+from experiments.op_costs_harness import DENSE, NOTHING, counts
+from experiments.op_costs_parts import UNIT, parts, variants
 from experiments.op_costs_table import markdown
 from search_spaces.activations import ACTIVATIONS, GATES
 from search_spaces.cells.registry import CELLS
+from search_spaces.contexts import CONTEXTS
+from search_spaces.decoders import DECODERS
 from search_spaces.ops.attention import ATTENTIONS
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.registry import CONVS
+from search_spaces.stems import STEMS
 
 PARTS = {part.key: part for part in parts()}
 
@@ -21,10 +25,13 @@ PARTS = {part.key: part for part in parts()}
     ("group", "registry"),
     [
         ("convolution", CONVS),
-        ("block", BLOCKS.keys() - {"plain"}),
+        ("block", BLOCKS),
         ("activation", ACTIVATIONS),
         ("gate", GATES),
         ("attention", ATTENTIONS),
+        ("stem", STEMS),
+        ("context", CONTEXTS.keys() - {"none"}),
+        ("decoder", DECODERS),
         ("cell", CELLS),
     ],
 )

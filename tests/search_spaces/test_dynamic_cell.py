@@ -134,7 +134,7 @@ def test_the_prediction_is_read_on_the_scores_alone() -> None:
     text = Architecture(replace(PLAIN.video, temporal=(TemporalSite("logits", cell),))).to_json()
     assert Architecture.from_json(text).video.temporal[0].cell == cell
     with pytest.raises(InputError, match=r"reads 'prediction' at 'decoder' given; only on 'logits'"):
-        Architecture.from_json(text.replace('"logits"', '"decoder"'))
+        Architecture.from_json(text.replace('"placement":"logits"', '"placement":"decoder"'))
 
 
 def test_a_cell_from_outside_is_bounded() -> None:

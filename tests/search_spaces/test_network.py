@@ -118,11 +118,14 @@ CELL_SPECS = [spec for kind in sorted(CELLS) for spec in forms_of(kind)]
 class TestEveryCell:
     def test_keeps_shape_and_every_parameter_learns(self, spec: CellSpec) -> None:
         cell = _cell(spec, 8)
-        feature = torch.randn(2, 3, 8, 5, 7, generator=torch.Generator().manual_seed(0))
+        # Some forms have no parameters; the feature learns through all of them.
+        feature = torch.randn(2, 3, 8, 5, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
         out, state = cell.scan(feature, cell.initial_state(2, 5, 7))
         assert out.shape == feature.shape
         assert len(state) == cell.num_states
         out.square().sum().backward()
+        assert feature.grad is not None
+        assert torch.isfinite(feature.grad).all()
         for name, parameter in cell.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name

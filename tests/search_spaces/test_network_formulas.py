@@ -171,7 +171,7 @@ class TestDetail:
                 DetailSpec(12, 1, stride=8),
                 r"detail.stride 8 given; .* \(\(2, 4, 4\)\) and is finer than the last one \(8\)",
             ),
-            (DetailSpec(13, 1, ConvSpec("grouped"), 4), "detail: grouped convolutions from 16 to 13 channels given"),
+            (DetailSpec(13, 1, ConvSpec("grouped"), 4), "detail: grouped from 16 to 13 channels given"),
         ],
     )
     def test_a_branch_that_cannot_be_is_refused(self, detail: DetailSpec, message: str) -> None:

@@ -1,0 +1,126 @@
+"""Rows of the cost table that stand in a network once: stems, contexts, detail branch, decoders, sizes. Times nothing.
+
+Legend: N frames, C channels, K classes, H/W pixels.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from experiments.op_costs_harness import CHANNELS, FRAME, FRAME_HW, NOTHING, Part
+from search_spaces.architecture import ConvSpec, DecoderSpec, DetailSpec, StemSpec
+from search_spaces.contexts import CONTEXTS
+from search_spaces.decoders import DECODERS
+from search_spaces.detail import Detail
+from search_spaces.fusion import FUSIONS as CELL_FUSIONS
+from search_spaces.network_questions import FACTORS, SQUARE_KERNELS
+from search_spaces.resizing import SCALES, resize
+from search_spaces.stems import STEMS
+
+NUM_CLASSES = 19
+STRIDE = 8
+FUSIONS: tuple[Literal["add", "gate"], ...] = ("add", "gate")
+assert set(FUSIONS) == set(get_args(DetailSpec.__annotations__["fusion"]))
+
+
+class Half(nn.Module):
+    """The feature at half of its size: what the parts below are given besides the feature."""
+
+    def forward(self, feature_NCHW: Tensor) -> Tensor:
+        """Feature to feature."""
+        return F.max_pool2d(feature_NCHW, 2, ceil_mode=True)
+
+
+class OverHalf(Half):
+    """A part of two features: (feature, its half) -> feature."""
+
+    def __init__(self, part: nn.Module, run: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.part, self.run = part, run
+
+    def forward(self, feature_NCHW: Tensor) -> Tensor:
+        """Feature to feature."""
+        return self.run(feature_NCHW, super().forward(feature_NCHW))
+
+
+class Twice(nn.Module):
+    """A part of two features of one size, given one feature as both."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, feature_NCHW: Tensor) -> Tensor:
+        """Feature to feature."""
+        out: Tensor = self.part(feature_NCHW, feature_NCHW)
+        return out
+
+
+class Resized(nn.Module):
+    """Bilinear, to a fixed size."""
+
+    def __init__(self, size_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.size_hw = size_hw
+
+    def forward(self, feature_NCHW: Tensor) -> Tensor:
+        """Feature to feature."""
+        return resize(feature_NCHW, *self.size_hw)
+
+
+HALF = Part("base", "half", "", Half, NOTHING)
+
+
+def _scores() -> nn.Module:
+    return nn.Conv2d(CHANNELS, NUM_CLASSES, 1)
+
+
+SCORES = Part("base", "scores", "", _scores, NOTHING)
+
+
+def network_parts() -> Iterator[Part]:
+    """Every stem, input scale, context, detail fusion and decoder, and the enlarging of the scores."""
+    yield from (HALF, SCORES)
+    for stem in _stems():
+        variant = "" if (stem.kind, stem.kernel) != ("space_to_depth", 3) and stem.factor == 2 else \
+            f"factor {stem.factor}, kernel {stem.kernel}"  # fmt: skip
+        yield Part("stem", stem.kind, variant, lambda stem=stem: STEMS[stem.kind](stem), FRAME, on_frame=True)
+    for name, (numerator, denominator) in SCALES.items():
+        if name != "1":
+            size_hw = (FRAME_HW[0] * numerator // denominator, FRAME_HW[1] * numerator // denominator)
+            yield Part("input scale", name, "", lambda size_hw=size_hw: Resized(size_hw), FRAME, on_frame=True)
+    for name, make in CONTEXTS.items():
+        if name != "none":
+            yield Part("context", name, "", lambda make=make: make(CHANNELS, STRIDE, "relu"), NOTHING)
+    for fusion in FUSIONS:
+        yield Part("detail", fusion, "", lambda fusion=fusion: _detail(fusion), HALF)
+    for name in DECODERS:
+        yield Part("decoder", name, "", lambda name=name: _decoder(name), HALF)
+    for name, make_fusion in CELL_FUSIONS.items():
+        yield Part("fusion", name, "", lambda make_fusion=make_fusion: Twice(make_fusion(CHANNELS)), NOTHING)
+    yield Part("logits", "full", "", lambda: nn.Sequential(_scores(), Resized(FRAME_HW)), SCORES)
+
+
+def _stems() -> Iterator[StemSpec]:
+    yield StemSpec(16)
+    for factor in FACTORS:
+        for kernel in SQUARE_KERNELS:
+            yield StemSpec(16, "relu", "space_to_depth", factor, kernel)
+
+
+def _detail(fusion: Literal["add", "gate"]) -> nn.Module:
+    spec = DetailSpec(CHANNELS, 1, ConvSpec("depthwise_separable"), STRIDE, fusion)
+    return OverHalf(part := Detail(spec, CHANNELS, CHANNELS), part)
+
+
+def _decoder(kind: Literal["bilinear", "skip_add", "unet", "guided"]) -> nn.Module:
+    skips = [] if kind == "bilinear" else [CHANNELS]
+    part = DECODERS[kind](DecoderSpec(kind, CHANNELS), CHANNELS, skips, NUM_CLASSES)
+
+    def run(feature_NCHW: Tensor, half_NCHW: Tensor) -> Tensor:
+        scores: Tensor = part.classify(part.fuse(half_NCHW, [feature_NCHW] * len(skips)))
+        return scores
+
+    return OverHalf(part, run)
