@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Placement
 from search_spaces.cells.base import State
-from search_spaces.network import Temporal, VideoSegmenter
+from search_spaces.network import VideoSegmenter
 from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
 from search_spaces.resizing import resize, scaled_hw
 
@@ -23,7 +23,7 @@ class Frame:
 
     feature: Tensor
     size_hw: tuple[int, int]
-    temporal: Temporal
+    temporal: Callable[[Placement, Tensor], Tensor]
     features: list[Tensor] = field(default_factory=list)
 
 
