@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from search_spaces.architecture import Placement
 from search_spaces.cells.base import State
 from search_spaces.network import VideoSegmenter
-from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
+from search_spaces.network_spec import SKIP_PLACES
 from search_spaces.resizing import resize, scaled_hw
 
 
@@ -25,6 +25,10 @@ class Frame:
     size_hw: tuple[int, int]
     temporal: Callable[[Placement, Tensor], Tensor]
     features: list[Tensor] = field(default_factory=list)
+    picture: Tensor | None = None
+    """What the stem saw."""
+    branch: Tensor | None = None
+    """The detail branch, where it stands beside the stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,25 @@ def parts_of(model: VideoSegmenter) -> list[Part]:
     """The parts of `model.step` in order; one after the other they are the whole step."""
     parts = [Part("input", (), _input), Part("stem", ("stem",), _stem)]
     for index in range(len(model.stages)):
-        parts.append(Part(f"stage {index}", (f"stages.{index}",), _stage(index)))
-        parts += _cell_parts(model, STAGE_PLACES[index]) if index + 1 < len(model.stages) else []
+        joint = index - model.spec.first_beside
+        beside = () if joint < 0 else (f"detail.beside.{joint}",)
+        parts.append(Part(f"stage {index}", (f"stages.{index}", *beside), _stage(index)))
+        place = model.spec.stage_places[index]
+        parts += [] if place is None else _cell_parts(model, place)
     if not isinstance(model.context, nn.Identity):
         parts.append(Part("context", ("context",), _context))
     parts += _cell_parts(model, "bottleneck")
     if model.detail is not None:
-        parts.append(Part("detail", ("detail",), _detail))
+        children = (name for name, _ in model.detail.named_children() if name != "beside")
+        parts.append(Part("detail", tuple(f"detail.{name}" for name in children), _detail))
     for stride in model.spec.skip_strides:
         parts += _cell_parts(model, SKIP_PLACES[stride])
-    decoder = tuple(f"decoder.{name}" for name, _ in model.decoder.named_children() if name != "classify")
+    names = [name for name, _ in model.decoder.named_children()]
+    heads = tuple(f"decoder.{name}" for name in names if name.startswith("classify"))
+    decoder = tuple(f"decoder.{name}" for name in names if not name.startswith("classify"))
     parts.append(Part("decoder", decoder, _decoder))
     parts += _cell_parts(model, "decoder")
-    parts.append(Part("head", ("decoder.classify",), _head))
+    parts.append(Part("head", heads, _head))
     parts += _cell_parts(model, "logits")
     if model.spec.decoder.logits == "full":
         parts.append(Part("upsampling", (), _upsampling))
@@ -117,13 +127,14 @@ def _input(model: VideoSegmenter, frame: Frame) -> None:
 
 
 def _stem(model: VideoSegmenter, frame: Frame) -> None:
+    frame.picture = frame.feature
     frame.feature = model.stem(frame.feature)
     frame.features.append(frame.feature)
 
 
 def _stage(index: int) -> Callable[[VideoSegmenter, Frame], None]:
     def run(model: VideoSegmenter, frame: Frame) -> None:
-        frame.feature = model.stages[index](frame.feature)
+        frame.feature, frame.branch = model.run_stage(index, frame.features, frame.branch)
         frame.features.append(frame.feature)
 
     return run
@@ -135,17 +146,20 @@ def _context(model: VideoSegmenter, frame: Frame) -> None:
 
 def _detail(model: VideoSegmenter, frame: Frame) -> None:
     assert model.detail is not None
-    assert model.spec.detail is not None
-    source = model.spec.source_at(model.spec.detail.stride)
-    frame.feature = model.detail(frame.features[source], frame.feature)
+    source = frame.features[model.spec.detail_source]
+    frame.feature = model.detail.join(frame.picture, source, frame.branch, frame.feature)
 
 
 def _decoder(model: VideoSegmenter, frame: Frame) -> None:
-    frame.feature = model.decoder.fuse(frame.feature, [frame.features[index] for index in model.skip_indices])
+    frame.feature = model.decoder.fuse(frame.feature, _skips(model, frame))
 
 
 def _head(model: VideoSegmenter, frame: Frame) -> None:
-    frame.feature = model.decoder.classify(frame.feature)
+    frame.feature = model.decoder.scores(frame.feature, _skips(model, frame))
+
+
+def _skips(model: VideoSegmenter, frame: Frame) -> list[Tensor]:
+    return [frame.features[index] for index in model.skip_indices]
 
 
 def _upsampling(model: VideoSegmenter, frame: Frame) -> None:

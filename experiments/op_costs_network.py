@@ -4,7 +4,7 @@ Legend: N frames, C channels, K classes, H/W pixels.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from experiments.op_costs_harness import CHANNELS, FRAME, FRAME_HW, NOTHING, Part
 from search_spaces.architecture import ConvSpec, DecoderSpec, DetailSpec, StemSpec
 from search_spaces.contexts import CONTEXTS
+from search_spaces.decoder_spec import SKIPLESS
 from search_spaces.decoders import DECODERS
-from search_spaces.detail import Detail
+from search_spaces.detail import Detail, Surroundings
+from search_spaces.detail_fusions import DETAIL_FUSIONS
+from search_spaces.exchanges import EXCHANGES
 from search_spaces.fusion import FUSIONS as CELL_FUSIONS
 from search_spaces.network_questions import FACTORS, SQUARE_KERNELS
 from search_spaces.resizing import SCALES, resize
@@ -21,8 +24,6 @@ from search_spaces.stems import STEMS
 
 NUM_CLASSES = 19
 STRIDE = 8
-FUSIONS: tuple[Literal["add", "gate"], ...] = ("add", "gate")
-assert set(FUSIONS) == set(get_args(DetailSpec.__annotations__["fusion"]))
 
 
 class Half(nn.Module):
@@ -81,7 +82,7 @@ SCORES = Part("base", "scores", "", _scores, NOTHING)
 
 
 def network_parts() -> Iterator[Part]:
-    """Every stem, input scale, context, detail fusion and decoder, and the enlarging of the scores."""
+    """Every stem, input scale, context, detail fusion, exchange and decoder, and the enlarging of the scores."""
     yield from (HALF, SCORES)
     for stem in _stems():
         variant = "" if (stem.kind, stem.kernel) != ("space_to_depth", 3) and stem.factor == 2 else \
@@ -93,9 +94,11 @@ def network_parts() -> Iterator[Part]:
             yield Part("input scale", name, "", lambda size_hw=size_hw: Resized(size_hw), FRAME, on_frame=True)
     for name, make in CONTEXTS.items():
         if name != "none":
-            yield Part("context", name, "", lambda make=make: make(CHANNELS, STRIDE, "relu"), NOTHING)
-    for fusion in FUSIONS:
+            yield Part("context", name, "", lambda make=make: make(CHANNELS, STRIDE, "relu", CHANNELS), NOTHING)
+    for fusion in DETAIL_FUSIONS:
         yield Part("detail", fusion, "", lambda fusion=fusion: _detail(fusion), HALF)
+    for name in EXCHANGES:
+        yield Part("exchange", name, "", lambda name=name: _exchange(name), HALF)
     for name in DECODERS:
         yield Part("decoder", name, "", lambda name=name: _decoder(name), HALF)
     for name, make_fusion in CELL_FUSIONS.items():
@@ -104,23 +107,37 @@ def network_parts() -> Iterator[Part]:
 
 
 def _stems() -> Iterator[StemSpec]:
-    yield StemSpec(16)
+    yield from (StemSpec(16), StemSpec(16, kind="conv_pool"))
+    yield from (StemSpec(16, kind="shrunk", factor=4), StemSpec(16, kind="shrunk", factor=8))
     for factor in FACTORS:
         for kernel in SQUARE_KERNELS:
             yield StemSpec(16, "relu", "space_to_depth", factor, kernel)
 
 
-def _detail(fusion: Literal["add", "gate"]) -> nn.Module:
-    spec = DetailSpec(CHANNELS, 1, ConvSpec("depthwise_separable"), STRIDE, fusion)
-    return OverHalf(part := Detail(spec, CHANNELS, CHANNELS), part)
+def _detail(fusion: str) -> nn.Module:
+    spec = DetailSpec(CHANNELS, 1, ConvSpec("depthwise_separable"), STRIDE, cast("Any", fusion))
+    part = Detail(spec, Surroundings(CHANNELS, (), CHANNELS, 2 * STRIDE))
+    return OverHalf(part, part)
 
 
-def _decoder(kind: Literal["bilinear", "skip_add", "unet", "guided"]) -> nn.Module:
-    skips = [] if kind == "bilinear" else [CHANNELS]
-    part = DECODERS[kind](DecoderSpec(kind, CHANNELS), CHANNELS, skips, NUM_CLASSES)
+def _exchange(name: str) -> nn.Module:
+    part = EXCHANGES[name](CHANNELS, (CHANNELS,), ("relu", "relu"))
 
     def run(feature_NCHW: Tensor, half_NCHW: Tensor) -> Tensor:
-        scores: Tensor = part.classify(part.fuse(half_NCHW, [feature_NCHW] * len(skips)))
-        return scores
+        fine, coarse = part(feature_NCHW, half_NCHW)
+        # Both are wanted: what nothing reads would not be computed.
+        return cast("Tensor", fine + coarse.mean((2, 3), keepdim=True))
+
+    return OverHalf(part, run)
+
+
+def _decoder(name: str) -> nn.Module:
+    skips = [] if name in SKIPLESS else [CHANNELS]
+    spec = DecoderSpec(cast("Any", name), CHANNELS, depth=1 if name == "plain" else 0)
+    part = DECODERS[name](spec, CHANNELS, skips, NUM_CLASSES)
+
+    def run(feature_NCHW: Tensor, half_NCHW: Tensor) -> Tensor:
+        seen = [feature_NCHW] * len(skips)
+        return part.scores(part.fuse(half_NCHW, seen), seen)
 
     return OverHalf(part, run)

@@ -17,6 +17,7 @@ from search_spaces.ops.attention import ATTENTIONS, attention
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import conv_bn
 from search_spaces.ops.registry import CONVS
+from search_spaces.stage_questions import BLOCKS as ASKED_BLOCKS
 from search_spaces.stage_questions import ask_stage
 from search_spaces.temporal_questions import CELL_QUESTIONS
 
@@ -74,6 +75,10 @@ def _blocks() -> Iterator[Part]:
     for name in BLOCKS:
         if name == "plain":  # its factorizations are the rows of convolutions
             yield Part("block", name, "", _block(StageSpec("plain", 1, CHANNELS, 1)), NOTHING)
+        elif name not in ASKED_BLOCKS:
+            # Only a change of size makes a pooled bottleneck more than a bottleneck.
+            stage = StageSpec(name, 1, CHANNELS, 2 if name == "pooled_bottleneck" else 1)
+            yield Part("block", name, f"stride {stage.stride}", _block(stage), NOTHING)
         else:
             wanted = {"block": name, "channels": CHANNELS, "depth": 1}
             for variant, stage in variants(lambda choose: ask_stage(choose, 2, 1), wanted, SHARED):

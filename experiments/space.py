@@ -64,7 +64,8 @@ PLAIN: Rules = {
 """A space of dense convolutions: scale, strides, depths, widths, kernels, dilations and the skip stay free."""
 
 SPACES: Mapping[str, SearchSpace] = {
-    "video_cells": Restricted(VideoCells(), {"network.schedule": ("none",)}),
+    "video_cells": VideoCells(),
+    "every frame whole": Restricted(VideoCells(), {"network.schedule": ("none",)}),
     "dense": Restricted(VideoCells(), PLAIN),
 }
 DESIGNS = "designs"

@@ -144,3 +144,12 @@ GATES: Mapping[str, GateEntry] = {
 def activation(name: str | None, channels: int) -> list[nn.Module]:
     """The activation of a feature of `channels` channels, as a list to splice into a Sequential; empty for None."""
     return [] if name is None else [ACTIVATIONS[name].make(channels)]
+
+
+def apart(name: str, channels: int) -> nn.Sequential:
+    """The activation as a module that leaves what it is given as it is, for a feature that others read too."""
+    modules = activation(name, channels)
+    for module in modules:
+        if "inplace" in vars(module):
+            vars(module)["inplace"] = False
+    return nn.Sequential(*modules)

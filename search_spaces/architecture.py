@@ -9,9 +9,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.decoder_spec import DecoderSpec
+from search_spaces.detail_spec import DetailSpec
 from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
-from search_spaces.network_spec import DecoderSpec, DetailSpec, NetworkSpec, Placement, TemporalSite
+from search_spaces.network_spec import NetworkSpec, Placement, TemporalSite
 from search_spaces.schedule_rules import heads_refusal
 from search_spaces.stage_spec import (
     Activation,

@@ -21,17 +21,21 @@ REACHES = (48, 96, 144)
 """How far a kernel's outer taps lie from its centre, in pixels of the (scaled) frame."""
 
 
+WINDOWS = ((5, 2), (9, 4), (17, 8))
+"""(kernel, stride) of the averages of a deep aggregation: arXiv:2101.06085, figure 5."""
+
+
 class NoContext(nn.Identity):
     """The feature as it is: what every other kind is compared with. Original."""
 
-    def __init__(self, channels: int, stride: int, act: str) -> None:
+    def __init__(self, channels: int, stride: int, act: str, out_channels: int) -> None:
         super().__init__()
 
 
 class GlobalPool(nn.Module):
     """Gates the feature by its global average (the pooling branch of LR-ASPP, arXiv:1905.02244, section 6.4)."""
 
-    def __init__(self, channels: int, stride: int, act: str) -> None:
+    def __init__(self, channels: int, stride: int, act: str, out_channels: int) -> None:
         super().__init__()
         self.gate = nn.Conv2d(channels, channels, 1)
 
@@ -49,7 +53,7 @@ class PyramidPooling(nn.Module):
     its convolution has a bias and no batch norm, which could not learn from the single value of the coarsest level.
     """
 
-    def __init__(self, channels: int, stride: int, act: str) -> None:
+    def __init__(self, channels: int, stride: int, act: str, out_channels: int) -> None:
         super().__init__()
         width = max(1, channels // len(BINS))
         self.levels = nn.ModuleList(_bare(channels, width, act) for _ in BINS)
@@ -73,7 +77,7 @@ class DilatedPyramid(nn.Module):
     smaller than their crops of 513 and a kernel that reaches beyond the feature is a dear 1x1.
     """
 
-    def __init__(self, channels: int, stride: int, act: str) -> None:
+    def __init__(self, channels: int, stride: int, act: str, out_channels: int) -> None:
         super().__init__()
         width = max(1, channels // 4)
         self.branches = nn.ModuleList(
@@ -90,6 +94,44 @@ class DilatedPyramid(nn.Module):
         average = _spread(self.average(_pooled(feature_NCHW, 1)), feature_NCHW)
         out: Tensor = self.mix(torch.cat([*(branch(feature_NCHW) for branch in self.branches), average], 1))
         return out
+
+
+class DeepAggregation(nn.Module):
+    """Averages of growing windows, each refined together with the one before (DDRNet, arXiv:2101.06085, figure 5 and
+    equation 2: DAPPM). Convolutions come behind batch norm and activation, so that it takes a feature without one.
+
+    Differs: the pooled branches have a bias where the paper has batch norm, and their windows count pixels of the
+    feature alone: at 1/64 of small frames there are few of them. Within, a quarter of the channels.
+    """
+
+    def __init__(self, channels: int, stride: int, act: str, out_channels: int) -> None:
+        super().__init__()
+        width, count = max(1, channels // 4), len(WINDOWS) + 1
+        self.first = _pre_activated(channels, width, 1, act)
+        self.act = nn.Sequential(*activation(act, channels))
+        self.branches = nn.ModuleList(nn.Conv2d(channels, width, 1) for _ in range(count))
+        self.refine = nn.ModuleList(_pre_activated(width, width, 3, act) for _ in range(count))
+        self.mix = _pre_activated(width * (count + 1), out_channels, 1, act)
+        self.shortcut = _pre_activated(channels, out_channels, 1, act)
+
+    def forward(self, feature_NCHW: Tensor) -> Tensor:
+        """Feature to feature of the same size and `out_channels`."""
+        pooled = [
+            F.avg_pool2d(feature_NCHW, kernel, stride, kernel // 2, count_include_pad=False)
+            for kernel, stride in WINDOWS
+        ]
+        pooled.append(_pooled(feature_NCHW, 1))
+        scales = [self.first(feature_NCHW)]
+        for coarse, branch, refine in zip(pooled, self.branches, self.refine, strict=True):
+            scales.append(refine(_spread(branch(self.act(coarse)), feature_NCHW) + scales[-1]))
+        out: Tensor = self.mix(torch.cat(scales, 1)) + self.shortcut(feature_NCHW)
+        return out
+
+
+def _pre_activated(in_channels: int, out_channels: int, kernel: int, act: str) -> nn.Sequential:
+    """Batch norm, activation, convolution."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(nn.BatchNorm2d(in_channels), *activation(act, in_channels), conv)
 
 
 def dilations(stride: int) -> tuple[int, ...]:
@@ -120,10 +162,14 @@ def _spread(pooled_NCHW: Tensor, like_NCHW: Tensor) -> Tensor:
     return resize(pooled_NCHW, height, width)
 
 
-CONTEXTS: Mapping[str, Callable[[int, int, str], nn.Module]] = {
+CONTEXTS: Mapping[str, Callable[[int, int, str, int], nn.Module]] = {
     "none": NoContext,
     "global_pool": GlobalPool,
     "pyramid_pooling": PyramidPooling,
     "dilated_pyramid": DilatedPyramid,
+    "deep_aggregation": DeepAggregation,
 }
-"""(channels, stride of the feature, activation) -> module that keeps the feature's shape."""
+"""(channels, stride of the feature, activation, channels of what it gives) -> module that keeps the feature's size.
+
+Only a deep aggregation gives others than it got.
+"""

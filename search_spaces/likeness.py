@@ -6,11 +6,12 @@ the space is found exactly; a foreign architecture gets a relative that a search
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Architecture, NetworkSpec
 from search_spaces.decisions import Choose, Decoded, SearchSpace, decode
 
 _SWEEPS = 8
@@ -116,7 +117,17 @@ def _difference(one: Leaf, other: Leaf) -> float:
 
 
 def _leaves_of(architecture: Architecture) -> Mapping[str, Leaf]:
-    return dict(_walk("", json.loads(architecture.to_json())))
+    """What the JSON says, and how many blocks there are at each stride.
+
+    Two networks whose stages are divided otherwise are still alike if they do as much at a resolution.
+    """
+    leaves = dict(_walk("", json.loads(architecture.to_json())))
+    if isinstance(architecture.network, NetworkSpec):
+        blocks: Counter[int] = Counter()
+        for stage, stride in zip(architecture.network.stages, architecture.network.strides, strict=True):
+            blocks[stride] += stage.depth
+        leaves |= {f"blocks at stride {stride}": number for stride, number in blocks.items()}
+    return leaves
 
 
 def _walk(path: str, value: object) -> Iterator[tuple[str, Leaf]]:

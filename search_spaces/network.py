@@ -3,6 +3,7 @@
 Legend: B batch, T frames, C channels, H/W pixels, K classes, N = B * T.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 import torch
@@ -12,13 +13,14 @@ from search_spaces.architecture import Architecture, NetworkSpec, Placement
 from search_spaces.cells.base import State
 from search_spaces.contexts import CONTEXTS
 from search_spaces.decoders import DECODERS
-from search_spaces.detail import Detail
+from search_spaces.detail import Detail, Surroundings
 from search_spaces.distributed import GROUPS, Distributed
 from search_spaces.errors import InputError
 from search_spaces.frame_pass import Pass
 from search_spaces.keyframes import Keyframes
-from search_spaces.network_spec import SKIP_PLACES, STAGE_PLACES
-from search_spaces.resizing import resize, scaled_hw
+from search_spaces.network_spec import SKIP_PLACES
+from search_spaces.placements import place_shape
+from search_spaces.resizing import feature_hw, resize, scaled_hw
 from search_spaces.schedule_spec import ClockworkSpec, DistributedSpec, KeyframesSpec
 from search_spaces.site import Site
 from search_spaces.stages import build_stage
@@ -29,7 +31,6 @@ STD_RGB = (0.25, 0.25, 0.25)
 """Near the statistics of natural pictures; batch norm takes care of the rest."""
 
 MIN_SIDE = 32
-
 MAX_PARAMETERS = 2**27
 """Half a gigabyte of float32, ten times the largest network that segments video on a device."""
 
@@ -57,20 +58,24 @@ class VideoSegmenter(nn.Module):
         self.stem = STEMS[spec.stem.kind](spec.stem)
         widths = [spec.stem.channels, *(stage.channels for stage in spec.stages)]
         self.stages = nn.ModuleList(
-            build_stage(stage, in_channels) for stage, in_channels in zip(spec.stages, widths, strict=False)
+            build_stage(stage, in_channels, open_ended=index >= spec.first_beside)
+            for index, (stage, in_channels) in enumerate(zip(spec.stages, widths, strict=False))
         )
         if isinstance(spec.schedule, DistributedSpec):
             self.stages[-1] = Distributed(spec.stages[-1], widths[-2], spec.schedule)
-        self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], spec.stages[-1].activation)
+        act = spec.stages[-1].activation
+        self.context = CONTEXTS[spec.context](widths[-1], spec.strides[-1], act, spec.deep_channels)
         self.skip_indices = tuple(spec.source_at(stride) for stride in spec.skip_strides)
         self.detail: Detail | None = None
-        in_channels = widths[-1]
         if spec.detail is not None:
-            self.detail = Detail(spec.detail, widths[spec.source_at(spec.detail.stride)], widths[-1])
-            in_channels = spec.detail.channels
+            beside = spec.stages[spec.first_beside :]
+            around = Surroundings(widths[spec.detail_source], beside, spec.deep_channels, spec.strides[-1])
+            self.detail = Detail(spec.detail, around)
         skip_channels = [widths[index] for index in self.skip_indices]
-        self.decoder = DECODERS[spec.decoder.kind](spec.decoder, in_channels, skip_channels, num_classes)
-        self.sites = nn.ModuleDict({s.placement: Site(s, self._place(s.placement)[0]) for s in spec.temporal})
+        self.decoder = DECODERS[spec.decoder.kind](spec.decoder, spec.given_channels, skip_channels, num_classes)
+        self.sites = nn.ModuleDict(
+            {s.placement: Site(s, place_shape(spec, num_classes, s.placement)[0]) for s in spec.temporal}
+        )
         self.keyframes: Keyframes | None = None
         if isinstance(spec.schedule, KeyframesSpec):
             strides = {"stem_stride": spec.stem.stride, "head_stride": spec.head_stride}
@@ -83,30 +88,12 @@ class VideoSegmenter(nn.Module):
 
     def phase_kind(self, phase: int) -> tuple[bool, ...] | int:
         """Equal for phases that compute the same: which stages run, or which path of a divided one."""
-        schedule = self.spec.schedule
-        if isinstance(schedule, ClockworkSpec):
-            return tuple(phase % p == o for p, o in zip(schedule.periods, schedule.offsets, strict=True))
-        return min(phase, 1) if isinstance(schedule, KeyframesSpec) else phase
+        return 0 if self.spec.schedule is None else self.spec.schedule.phase_kind(phase)
 
     @property
     def warmup_frames(self) -> int:
         """Frames after a reset in which something that other frames compute is still zero."""
         return 0 if self.spec.schedule is None else self.spec.schedule.warmup_frames
-
-    def _place(self, place: Placement) -> tuple[int, int]:
-        """(channels, stride relative to the scaled input) of the feature at a placement."""
-        spec = self.spec
-        if place.startswith("stage"):
-            index = int(place.removeprefix("stage"))
-            return spec.stages[index].channels, spec.strides[index]
-        if place.startswith("skip"):
-            stride = int(place.removeprefix("skip"))
-            index = self.skip_indices[spec.skip_strides.index(stride)]
-            return (spec.stem.channels if index == 0 else spec.stages[index - 1].channels), stride
-        if place == "bottleneck":
-            return spec.stages[-1].channels, spec.strides[-1]
-        channels = spec.decoder.channels if place == "decoder" else self.num_classes
-        return channels, spec.head_stride
 
     def initial_state(self, batch: int, height: int, width: int) -> State:
         """Zeros for frames of this size; a flat tuple of the cells' states in the order they are met.
@@ -122,28 +109,25 @@ class VideoSegmenter(nn.Module):
 
     def site_state(self, place: Placement, batch: int, height: int, width: int) -> State:
         """The part of `initial_state` that belongs to the cell at a placement."""
-        return self.site(place).initial_state(batch, *self._size_at(self._place(place)[1], height, width))
+        stride = place_shape(self.spec, self.num_classes, place)[1]
+        return self.site(place).initial_state(batch, *feature_hw(height, width, stride, self.spec))
 
     def _kept_state(self, batch: int, height: int, width: int) -> dict[str, State]:
         """The part of `initial_state` that belongs to the schedule, by the names that a pass knows it by."""
 
         def zeros(channels: int, stride: int) -> State:
-            return (self.mean.new_zeros(batch, channels, *self._size_at(stride, height, width)),)
+            return (self.mean.new_zeros(batch, channels, *feature_hw(height, width, stride, self.spec)),)
 
         spec = self.spec
         if self.keyframes is not None:
             return {name: zeros(*kept) for name, kept in self.keyframes.kept.items()}
         if isinstance(self.stages[-1], Distributed):
-            return {GROUPS: self.stages[-1].initial_state(batch, *self._size_at(spec.strides[-1], height, width))}
+            return {GROUPS: self.stages[-1].initial_state(batch, *feature_hw(height, width, spec.strides[-1], spec))}
         return {
             _held(index): zeros(spec.stages[index].channels, spec.strides[index])
             for index, period in enumerate(spec.refresh_periods)
             if period > 1
         }
-
-    def _size_at(self, stride: int, height: int, width: int) -> tuple[int, int]:
-        scaled = scaled_hw(height, width, self.spec)
-        return -(-scaled[0] // stride), -(-scaled[1] // stride)
 
     def step(self, frame_BCHW: Tensor, state: State, phase: int = 0) -> tuple[Tensor, State]:
         """One frame: (frame, state) -> (logits_BKHW, next state). What is exported and timed, a graph a phase.
@@ -187,33 +171,53 @@ class VideoSegmenter(nn.Module):
         """Class scores at the head's size."""
         if self.keyframes is not None:
             return self.keyframes.run(passed, frames_NCHW, self._shallow, self._scores)
-        return self._scores(passed, self._shallow(frames_NCHW))
+        scaled_NCHW = self._scaled(frames_NCHW)
+        return self._scores(passed, self.stem(scaled_NCHW), scaled_NCHW)
+
+    def _scaled(self, frames_NCHW: Tensor) -> Tensor:
+        """Normalized frames, at the size that the stem sees."""
+        height, width = frames_NCHW.shape[-2:]
+        normalized: Tensor = (frames_NCHW - self.mean) / self.std
+        return resize(normalized, *scaled_hw(height, width, self.spec))
 
     def _shallow(self, frames_NCHW: Tensor) -> Tensor:
         """The stem's feature."""
-        height, width = frames_NCHW.shape[-2:]
-        feature: Tensor = (frames_NCHW - self.mean) / self.std
-        scaled = scaled_hw(height, width, self.spec)
-        if scaled != (height, width):
-            feature = resize(feature, *scaled)
-        out: Tensor = self.stem(feature)
+        out: Tensor = self.stem(self._scaled(frames_NCHW))
         return out
 
-    def _scores(self, passed: Pass, feature_NCHW: Tensor) -> Tensor:
-        """The stem's feature to class scores at the head's size."""
-        feature = feature_NCHW
-        features = [feature]
+    def _scores(self, passed: Pass, feature_NCHW: Tensor, frame_NCHW: Tensor | None = None) -> Tensor:
+        """The stem's feature to class scores at the head's size; a detail branch from the frame needs that too."""
+        features, branch = [feature_NCHW], None
         for index in range(len(self.stages)):
-            feature = self._clocked_stage(index, passed, feature)
+            if self.detail is not None and index >= self.spec.first_beside:  # such a branch has no clock
+                feature, branch = self.run_stage(index, features, branch)
+                feature = self._behind(index, passed, feature)
+            else:
+                feature = self._clocked_stage(index, passed, features[-1])
             features.append(feature)
-        if self.detail is not None and self.spec.detail is not None:
-            feature = self.detail(features[self.spec.source_at(self.spec.detail.stride)], feature)
+        feature = features[-1]
+        if self.detail is not None:
+            feature = self.detail.join(frame_NCHW, features[self.spec.detail_source], branch, feature)
         skips = [
             passed.temporal(SKIP_PLACES[stride], features[index])
             for stride, index in zip(self.spec.skip_strides, self.skip_indices, strict=True)
         ]
         feature = passed.temporal("decoder", self.decoder.fuse(feature, skips))
-        return passed.temporal("logits", self.decoder.classify(feature))
+        return passed.temporal("logits", self.decoder.scores(feature, skips))
+
+    def run_stage(
+        self, index: int, features: Sequence[Tensor], branch_NCHW: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Stage `index` on the last of `features` (the stem's first), and what of the detail branch stands beside it.
+
+        Returns the stage's output and the branch's; the latter is None as long as nothing stands beside.
+        """
+        feature = self.stages[index](features[-1])
+        if self.detail is None or index < self.spec.first_beside:
+            return feature, None
+        before = features[-1] if branch_NCHW is None else branch_NCHW
+        branch_NCHW, feature = self.detail.beside[index - self.spec.first_beside](before, feature)
+        return feature, branch_NCHW
 
     def _clocked_stage(self, index: int, passed: Pass, feature_NCHW: Tensor) -> Tensor:
         """A stage at the frames at which it is due, what it last gave in between."""
@@ -227,9 +231,14 @@ class VideoSegmenter(nn.Module):
         """A stage with the cell behind it; the last one with the context in between."""
         stage = self.stages[index]
         feature = stage.run(passed, feature_NCHW) if isinstance(stage, Distributed) else stage(feature_NCHW)
-        if index < len(self.stages) - 1:
-            return passed.temporal(STAGE_PLACES[index], feature)
-        return passed.temporal("bottleneck", self.context(feature))
+        return self._behind(index, passed, feature)
+
+    def _behind(self, index: int, passed: Pass, feature_NCHW: Tensor) -> Tensor:
+        """What stands behind a stage: its cell, and behind the last one the context and the cell at the bottleneck."""
+        if index == len(self.stages) - 1:
+            return passed.temporal("bottleneck", self.context(feature_NCHW))
+        place = self.spec.stage_places[index]
+        return feature_NCHW if place is None else passed.temporal(place, feature_NCHW)
 
     def site(self, place: str) -> Site:
         """The temporal cell at a placement. Raises KeyError where there is none."""
@@ -259,7 +268,6 @@ class VideoSegmenter(nn.Module):
 
 
 def _held(index: int) -> str:
-    """The name of what is kept of a stage between the frames that compute it."""
     return f"held {index}"
 
 

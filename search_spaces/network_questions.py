@@ -5,22 +5,27 @@ An option is offered only where the features that it needs exist.
 
 from typing import Literal
 
-from search_spaces.architecture import ConvSpec, DecoderSpec, DetailSpec, StemSpec
+from search_spaces.architecture import ConvSpec, DecoderSpec, DetailSpec, Factorization, StemSpec
 from search_spaces.decisions import Choose
+from search_spaces.decoder_spec import SKIPLESS
+from search_spaces.detail_spec import DetailFusion
 from search_spaces.stage_questions import ACTIVATIONS, FACTORIZATIONS, KERNELS
 
 STEMS: tuple[Literal["conv", "space_to_depth"], ...] = ("conv", "space_to_depth")
 FACTORS: tuple[Literal[2, 4], ...] = (2, 4)
 SQUARE_KERNELS: tuple[Literal[1, 3], ...] = (1, 3)
-CONTEXTS: tuple[Literal["none", "global_pool", "pyramid_pooling", "dilated_pyramid"], ...] = (
-    "none",
-    "global_pool",
-    "pyramid_pooling",
-    "dilated_pyramid",
-)
+CONTEXTS: tuple[Literal["none", "global_pool", "pyramid_pooling", "dilated_pyramid", "deep_aggregation"], ...] = (
+    "none", "global_pool", "pyramid_pooling", "dilated_pyramid", "deep_aggregation",
+)  # fmt: skip
 DETAIL_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
-DETAIL_FUSIONS: tuple[Literal["add", "gate"], ...] = ("add", "gate")
-DECODERS: tuple[Literal["bilinear", "skip_add", "unet", "guided"], ...] = ("bilinear", "skip_add", "unet", "guided")
+DETAIL_FUSIONS: tuple[DetailFusion, ...] = ("add", "gate", "feature_fusion", "guided_aggregation", "modulate")
+"""All but "sum", which is for branches that end without an activation."""
+
+Decoder = Literal["bilinear", "skip_add", "unet", "guided", "gated_skip", "plain"]
+DECODERS: tuple[Decoder, ...] = ("bilinear", "skip_add", "unet", "guided", "gated_skip", "plain")
+HEAD_CONVS: tuple[Factorization, ...] = ("depthwise_separable", "dense", "separable_linear")
+"""Of the unit of a plain decoder. There is one: a second could as well be a block of the last stage."""
+
 SKIP_STRIDES: tuple[Literal[4, 8], ...] = (4, 8)
 LOGITS: tuple[Literal["full", "head"], ...] = ("full", "head")
 
@@ -54,12 +59,14 @@ def ask_detail(choose: Choose, stem_stride: int, output_stride: int) -> DetailSp
 def ask_decoder(choose: Choose, given_stride: int) -> DecoderSpec:
     """The questions of a decoder that is given a feature of `given_stride`; there is one at every stride from 4 on."""
     strides = tuple(stride for stride in SKIP_STRIDES if stride < given_stride)
-    kind: Literal["bilinear", "skip_add", "unet", "guided"] = "bilinear"
-    if strides:
-        kind = choose("decoder.kind", DECODERS)
+    kind: Decoder = choose("decoder.kind", DECODERS) if strides else "bilinear"
     skip_stride: Literal[4, 8] = 4
-    if kind != "bilinear" and len(strides) > 1:
+    if kind not in SKIPLESS and len(strides) > 1:
         skip_stride = choose("decoder.skip_stride", strides)
     channels = choose("decoder.channels", (16, 32, 48))
     act = choose("decoder.activation", ACTIVATIONS)
-    return DecoderSpec(kind, channels, skip_stride, act, choose("decoder.logits", LOGITS))
+    logits = choose("decoder.logits", LOGITS)
+    if kind != "plain":
+        return DecoderSpec(kind, channels, skip_stride, act, logits)
+    conv = ConvSpec(choose("decoder.factorization", HEAD_CONVS))
+    return DecoderSpec(kind, channels, activation=act, logits=logits, depth=1, conv=conv)

@@ -47,6 +47,8 @@ OPS: Mapping[str, OpEntry] = {
     "shift": _convolution("Wu et al. 2018, arXiv:1711.08141", "5.4.3"),
     "mixed_dilation": _convolution("Tan and Le 2019, MixConv, arXiv:1907.09595; ESPNet, arXiv:1803.06815", "5.4.1"),
     "reparameterized": _convolution("Ding et al. 2021, RepVGG, arXiv:2101.03697; MobileOne, arXiv:2206.04040", ""),
+    "separable_linear": _convolution("Chollet 2017, Xception, arXiv:1610.02357", "5.4.2"),
+    "pointwise": _convolution("Lin et al. 2013, arXiv:1312.4400", "5.4.3"),
     "plain": _block("Simonyan and Zisserman 2015, arXiv:1409.1556", "5.4"),
     "residual": _block("He et al. 2016, arXiv:1512.03385", "5.2"),
     "inverted_residual": _block("Sandler et al. 2018, arXiv:1801.04381", "5.4.3"),
@@ -55,6 +57,8 @@ OPS: Mapping[str, OpEntry] = {
     "shufflenet_v2": _block("Ma et al. 2018, arXiv:1807.11164", "5.4.3"),
     "inception": _block("Szegedy et al. 2015, arXiv:1409.4842", "5.1"),
     "dense_connection": _block("Huang et al. 2017, DenseNet, arXiv:1608.06993", "5.2"),
+    "bottleneck": _block("He et al. 2016, arXiv:1512.03385", "5.4.3"),
+    "pooled_bottleneck": _block("Paszke et al. 2016, ENet, arXiv:1606.02147", "5.4.3"),
 }
 """Everything in CONVS and BLOCKS."""
 

@@ -1,89 +1,77 @@
-"""Experts' designs written as architectures of our spaces. Knows nothing of how they are used.
-
-They are likenesses within what the space can say: each docstring names what is left out.
-"""
+"""Experts' designs by name, and what each costs. Knows nothing of how they are used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_spaces.architecture import Architecture, ConvSpec, DecoderSpec, NetworkSpec, StageSpec, StemSpec
+from search_spaces import known_designs
+from search_spaces.architecture import Architecture
 from search_spaces.errors import InputError
+from search_spaces.trace import num_macs, num_parameters, state_bytes
 
-SEPARABLE = ConvSpec("depthwise_separable")
+REFERENCE_HW = (360, 480)
+REFERENCE_CLASSES = 19
+"""Of every preset's cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A known design, where it comes from and what it is good for."""
+    """A known design, where it comes from, what it is good for, and the survey's section on its idea ("" for none)."""
 
     architecture: Architecture
     source: str
     description: str
+    survey: str = ""
 
 
-def _fast_scnn() -> Architecture:
-    """Learning-to-downsample, inverted residuals at 1/16, fusion with the 1/8 feature.
+@dataclass(frozen=True, slots=True)
+class PresetCost:
+    """Of a step at REFERENCE_HW with REFERENCE_CLASSES."""
 
-    Left out: the stage at 1/32 and the pyramid pooling (a global gate stands in), half of the widths' growth.
-    """
-    return Architecture(
-        NetworkSpec(
-            stem=StemSpec(32),
-            stages=(
-                StageSpec("plain", 1, 48, 2, SEPARABLE),
-                StageSpec("plain", 1, 64, 2, SEPARABLE),
-                StageSpec("inverted_residual", 3, 64, 2, SEPARABLE, expansion=6),
-                StageSpec("inverted_residual", 3, 96, 1, SEPARABLE, expansion=6),
-                StageSpec("inverted_residual", 3, 128, 1, SEPARABLE, expansion=6),
-            ),
-            context="global_pool",
-            decoder=DecoderSpec("skip_add", 128, 8),
-        )
-    )
-
-
-def _lraspp() -> Architecture:
-    """A MobileNetV3-small-like encoder at stride 16, gated by its global average, with the 1/8 skip.
-
-    Left out: squeeze-excitation and the per-layer expansions.
-    """
-    return Architecture(
-        NetworkSpec(
-            stem=StemSpec(16, "hard_swish"),
-            stages=(
-                StageSpec("inverted_residual", 1, 16, 2, SEPARABLE, expansion=1, activation="relu"),
-                StageSpec("inverted_residual", 2, 24, 2, SEPARABLE, expansion=4, activation="relu"),
-                StageSpec("inverted_residual", 5, 48, 2, ConvSpec("depthwise_separable", 5), 4, "hard_swish"),
-                StageSpec("inverted_residual", 3, 96, 1, ConvSpec("depthwise_separable", 5, 2), 4, "hard_swish"),
-            ),
-            context="global_pool",
-            decoder=DecoderSpec("skip_add", 64, 8, "relu"),
-        )
-    )
-
-
-def _plain_small() -> Architecture:
-    """Depthwise-separable residual encoder at stride 8 with dilations and a 1/4 skip: 0.1 M parameters."""
-    return Architecture(
-        NetworkSpec(
-            stem=StemSpec(16),
-            stages=(
-                StageSpec("residual", 1, 32, 2, SEPARABLE),
-                StageSpec("residual", 2, 64, 2, SEPARABLE),
-                StageSpec("residual", 2, 64, 1, ConvSpec("depthwise_separable", 3, 2)),
-                StageSpec("residual", 2, 64, 1, ConvSpec("depthwise_separable", 3, 4)),
-            ),
-            decoder=DecoderSpec("skip_add", 32, 4),
-        )
-    )
+    parameters: int
+    macs: int
+    state_bytes: int
 
 
 PRESETS: Mapping[str, Preset] = {
-    "fast_scnn_like": Preset(_fast_scnn(), "Poudel et al. 2019, arXiv:1902.04502", "two-speed encoder, fusion at 1/8"),
-    "lraspp_like": Preset(
-        _lraspp(), "Howard et al. 2019, arXiv:1905.02244, section 6.4", "MobileNetV3-small with a gated skip"
+    "contextnet_like": Preset(
+        known_designs.contextnet(),
+        "Poudel et al. 2018, arXiv:1805.04554",
+        "two branches on two sizes of the frame",
+        "3",
     ),
-    "plain_small": Preset(_plain_small(), "Original", "a small separable residual network, the plain baseline"),
+    "fast_scnn_like": Preset(
+        known_designs.fast_scnn(), "Poudel et al. 2019, arXiv:1902.04502", "two-speed encoder, fusion at 1/8", "3"
+    ),
+    "lraspp_like": Preset(
+        known_designs.lraspp(),
+        "Howard et al. 2019, arXiv:1905.02244, section 6.4",
+        "MobileNetV3-small with a gated skip",
+        "5.4.3",
+    ),
+    "ddrnet_like": Preset(
+        known_designs.ddrnet(), "Hong et al. 2021, arXiv:2101.06085", "DDRNet-23-slim: two branches that exchange", "3"
+    ),
+    "enet_like": Preset(
+        known_designs.enet(), "Paszke et al. 2016, arXiv:1606.02147", "a long encoder of small bottlenecks", "5.4"
+    ),
+    "bisenetv2_like": Preset(
+        known_designs.bisenetv2(), "Yu et al. 2020, arXiv:2004.02147", "a wide detail branch guides and is guided", "3"
+    ),
+    "pidnet_s_like": Preset(
+        known_designs.pidnet_s(),
+        "Xu et al. 2022, arXiv:2206.02066",
+        "detail by pixel attention, boundaries trained",
+        "3",
+    ),
+    "seaformer_like": Preset(
+        known_designs.seaformer(),
+        "Wan et al. 2023, arXiv:2301.13156",
+        "squeezed axial attention at the deep end",
+        "4.4.1",
+    ),
+    "plain_small": Preset(
+        known_designs.plain_small(), "Original", "a small separable residual network, the plain baseline", "5.4.2"
+    ),
 }
 
 
@@ -92,3 +80,13 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise InputError(f"preset {name!r} is unknown; allowed: {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def preset_cost(name: str) -> PresetCost:
+    """What the preset called `name` costs; counted, nothing is built. Raises InputError as `preset`."""
+    architecture = preset(name).architecture
+    return PresetCost(
+        num_parameters(architecture, REFERENCE_CLASSES),
+        num_macs(architecture, REFERENCE_HW, REFERENCE_CLASSES),
+        state_bytes(architecture, REFERENCE_HW, REFERENCE_CLASSES),
+    )

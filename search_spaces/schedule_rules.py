@@ -18,6 +18,9 @@ PATHS: tuple[Literal[2, 4], ...] = (2, 4)
 def schedule_refusal(network: "NetworkSpec") -> str | None:
     """What is wrong with the network's schedule, if anything is."""
     schedule = network.schedule
+    detail = network.detail
+    if schedule is not None and detail is not None and (detail.stem is not None or detail.exchange != "none"):
+        return f"schedule {schedule.kind!r} given with a detail branch that has a stem or an exchange; leave it null"
     if isinstance(schedule, ClockworkSpec):
         return _periods_refusal(schedule.periods, network)
     if isinstance(schedule, DistributedSpec):

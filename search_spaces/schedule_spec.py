@@ -48,6 +48,10 @@ class ClockworkSpec:
             clocked += period > 1
         return tuple(found)
 
+    def phase_kind(self, phase: int) -> tuple[bool, ...]:
+        """Which stages run."""
+        return tuple(phase % period == offset for period, offset in zip(self.periods, self.offsets, strict=True))
+
     @property
     def warmup_frames(self) -> int:
         """Frames after a reset before every stage has seen a frame through the ones before it."""
@@ -75,6 +79,10 @@ class KeyframesSpec:
         """One period."""
         return self.period
 
+    def phase_kind(self, phase: int) -> int:
+        """0 for a key frame, 1 for all others."""
+        return min(phase, 1)
+
     @property
     def warmup_frames(self) -> int:
         """None: the first frame is a key frame."""
@@ -97,6 +105,10 @@ class DistributedSpec:
     def num_phases(self) -> int:
         """One frame a path."""
         return self.num_paths
+
+    def phase_kind(self, phase: int) -> int:
+        """The path that runs."""
+        return phase
 
     @property
     def warmup_frames(self) -> int:

@@ -9,20 +9,22 @@ from typing import Literal
 
 from search_spaces.architecture import Activation, Attention, Block, ConvSpec, Factorization, StageSpec
 from search_spaces.decisions import Choose
-from search_spaces.stage_spec import EXPANDING, OWN_CONV, Depthwise
+from search_spaces.stage_spec import EXPANDING, OWN_CONV, WITHIN_BLOCKS, Depthwise
 
 ACTIVATIONS: tuple[Activation, ...] = (
     "relu", "hard_swish", "silu", "leaky_relu", "relu6", "gelu", "gelu_tanh", "elu", "prelu", "low_cost_swish", "mish",
 )  # fmt: skip
 """The common ones first; the first four are where they were before there were more."""
-ATTENTIONS: tuple[Attention, ...] = ("none", "squeeze_excitation", "spatial")
+ATTENTIONS: tuple[Attention, ...] = (
+    "none", "squeeze_excitation", "spatial", "axial", "expanded_squeeze_excitation",
+)  # fmt: skip
 BLOCKS: tuple[Block, ...] = (
     "plain", "residual", "inverted_residual", "universal_inverted_bottleneck", "shufflenet_v1", "shufflenet_v2",
     "inception", "dense_connection",
 )  # fmt: skip
 FACTORIZATIONS: tuple[Factorization, ...] = (
     "dense", "grouped", "depthwise_separable", "spatial_separable", "depthwise_spatial", "low_rank", "partial", "shift",
-    "mixed_dilation", "reparameterized",
+    "mixed_dilation", "reparameterized", "separable_linear",
 )  # fmt: skip
 KERNELS: tuple[Literal[3, 5], ...] = (3, 5)
 DILATIONS: tuple[Literal[1, 2, 4], ...] = (1, 2, 4)
@@ -48,7 +50,7 @@ def ask_stage(choose: Choose, index: int, stride: Literal[1, 2]) -> StageSpec:
         stride=stride,
         expansion=expansion,
         activation=choose(f"{name}.activation", ACTIVATIONS),
-        attention=choose(f"{name}.attention", ATTENTIONS),
+        attention=choose(f"{name}.attention", _attentions(block)),
         depthwise=depthwise,
     )
 
@@ -62,19 +64,33 @@ def _ask_conv(choose: Choose, name: str, block: Block, stride: Literal[1, 2]) ->
     return ConvSpec(factorization, kernel, choose(f"{name}.dilation", DILATIONS) if dilated else 1)
 
 
+def _attentions(block: Block) -> tuple[Attention, ...]:
+    """Those that stand at a stage's end, and those within the blocks that have room for them."""
+    return tuple(name for name in ATTENTIONS if name not in WITHIN_BLOCKS or block in EXPANDING)
+
+
 def joined(stages: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
     """A stage that goes on with the blocks of the one before it is more depth of that one.
 
     Otherwise 2 + 1 blocks, 1 + 2 and a single stage of 3 would be one network with three keys. Only stages at
     the output stride can be joined, so no feature that a decoder skips to is lost. Attention stands at a stage's
-    end: a stage that has it is not gone on with, and one that has none takes that of the stage that goes on.
+    end: a stage that has it is not gone on with, and one that has none takes that of the stage that goes on. What
+    stands within the blocks has to be the same in both.
     """
     joined: list[StageSpec] = []
     for stage in stages:
         before = joined[-1] if joined else None
-        going_on = before and replace(before, stride=1, depth=stage.depth, attention=stage.attention)
-        if before and before.attention == "none" and stage == going_on:
+        if before and _goes_on(before, stage):
             joined[-1] = replace(before, depth=before.depth + stage.depth, attention=stage.attention)
         else:
             joined.append(stage)
     return tuple(joined)
+
+
+def _goes_on(before: StageSpec, stage: StageSpec) -> bool:
+    """Whether the second stage is more of the first one's blocks."""
+    if {before.attention, stage.attention} & set(WITHIN_BLOCKS):
+        fits = before.attention == stage.attention
+    else:
+        fits = before.attention == "none"
+    return fits and stage == replace(before, stride=1, depth=stage.depth, attention=stage.attention)

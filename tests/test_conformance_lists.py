@@ -18,16 +18,27 @@ from latency_tables.runtimes.registry import RUNTIMES
 from nas.searchers.registry import SEARCHERS
 from search_spaces import stage_questions
 from search_spaces.activations import ACTIVATIONS, GATES
-from search_spaces.architecture import Activation, Architecture, ConvSpec, DecoderSpec, NetworkSpec, StageSpec, StemSpec
+from search_spaces.architecture import (
+    Activation,
+    Architecture,
+    ConvSpec,
+    DecoderSpec,
+    DetailSpec,
+    NetworkSpec,
+    StageSpec,
+    StemSpec,
+)
 from search_spaces.cells.base import TemporalCell
 from search_spaces.cells.dynamic_spec import DynamicCellSpec
 from search_spaces.cells.registry import CELLS
 from search_spaces.cells.specs import CellSpec, ConvGRUSpec
 from search_spaces.contexts import CONTEXTS, dilations
 from search_spaces.decoders import DECODERS, Decoder
+from search_spaces.detail_fusions import DETAIL_FUSIONS, Meeting
+from search_spaces.exchanges import EXCHANGES, Exchange
 from search_spaces.fusion import FUSIONS
 from search_spaces.op_catalogue import OPS
-from search_spaces.ops.attention import ATTENTIONS, attention
+from search_spaces.ops.attention import ATTENTIONS, attention, within
 from search_spaces.ops.blocks import BLOCKS
 from search_spaces.ops.dense import StridedPointwise
 from search_spaces.ops.registry import CONVS
@@ -35,6 +46,7 @@ from search_spaces.part_catalogue import PARTS
 from search_spaces.presets import PRESETS
 from search_spaces.resizing import SCALES
 from search_spaces.schedules import SCHEDULES
+from search_spaces.stage_spec import WITHIN_BLOCKS
 from search_spaces.stems import STEMS, PatchConv
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +116,7 @@ class TestEverythingIsListed:
     def test_convolutions_and_blocks(self) -> None:
         """Every public factory and module of the files is in a table; what builds them all is `conv_bn`."""
         listed = {*CONVS.values(), *BLOCKS.values(), StridedPointwise}
-        listed |= {*(entry.make for entry in ATTENTIONS.values()), attention}
+        listed |= {*(entry.make for entry in ATTENTIONS.values()), attention, within}
         for module in _modules("search_spaces.ops"):
             for name, found in vars(module).items():
                 own = inspect.isfunction(found) or (inspect.isclass(found) and issubclass(found, nn.Module))
@@ -114,7 +126,8 @@ class TestEverythingIsListed:
     def test_stems_contexts_and_decoders(self) -> None:
         """Every public module and factory of the files is in a table, or what those are made of."""
         listed = {*STEMS.values(), *CONTEXTS.values(), *DECODERS.values(), PatchConv, Decoder, dilations}
-        for name in ("stems", "contexts", "decoders"):
+        listed |= {*DETAIL_FUSIONS.values(), Meeting, *EXCHANGES.values(), Exchange}
+        for name in ("stems", "contexts", "decoders", "detail_fusions", "exchanges"):
             module = importlib.import_module(f"search_spaces.{name}")
             for attribute, found in vars(module).items():
                 if getattr(found, "__module__", None) == module.__name__ and not attribute.startswith("_"):
@@ -133,6 +146,8 @@ class TestEverythingIsListed:
         assert allowed(StemSpec, "kind") == set(STEMS)
         assert allowed(NetworkSpec, "context") == set(CONTEXTS)
         assert allowed(DecoderSpec, "kind") == set(DECODERS)
+        assert allowed(DetailSpec, "fusion") == set(DETAIL_FUSIONS)
+        assert allowed(DetailSpec, "exchange") == {"none", *EXCHANGES}
         assert set(Activation.__args__) == set(ACTIVATIONS)  # type: ignore[attr-defined]
         assert {name for name, entry in OPS.items() if entry.kind == "convolution"} == set(CONVS)
         assert {name for name, entry in OPS.items() if entry.kind == "block"} == set(BLOCKS)
@@ -140,6 +155,7 @@ class TestEverythingIsListed:
     def test_the_questions_offer_exactly_what_is_listed(self) -> None:
         assert tuple(ACTIVATIONS) == stage_questions.ACTIVATIONS
         assert ("none", *ATTENTIONS) == stage_questions.ATTENTIONS
+        assert set(WITHIN_BLOCKS) < set(ATTENTIONS)
 
     def test_the_parts_of_a_network_are_all_in_the_catalogue(self) -> None:
         def options(kind: str) -> set[str]:
@@ -148,6 +164,8 @@ class TestEverythingIsListed:
         assert options("stem") == set(STEMS)
         assert options("context") | {"none"} == set(CONTEXTS)
         assert options("decoder") == set(DECODERS)
+        assert options("detail") == set(DETAIL_FUSIONS)
+        assert options("exchange") == set(EXCHANGES)
         assert options("attention") == set(ATTENTIONS)
         assert options("fusion") == set(FUSIONS)
         assert options("input scale") | {"1"} == set(SCALES)
@@ -174,7 +192,8 @@ def _algorithms() -> list[Path]:
     folders = ("nas/searchers", "search_spaces/cells", "search_spaces/ops")
     files = [path for folder in folders for path in (ROOT / folder).glob("*.py") if path.stem not in plain]
     evaluators = ("metrics", "temporal_metrics", "losses", "training_heads")
-    network = ("stems", "contexts", "decoders", "detail", "keyframes", "distributed", "schedule_spec")
+    network = ("stems", "contexts", "decoders", "detail", "detail_fusions", "exchanges", "keyframes", "distributed")
+    network += ("schedule_spec",)
     return [
         *files,
         *(ROOT / "evaluators" / f"{name}.py" for name in evaluators),

@@ -69,9 +69,20 @@ def _spaces() -> Names:
 
 
 def _presets() -> Names:
-    from search_spaces.presets import PRESETS
+    from dataclasses import asdict
 
-    return {name: f"{preset.description} ({preset.source})" for name, preset in PRESETS.items()}
+    from search_spaces.presets import PRESETS, REFERENCE_CLASSES, REFERENCE_HW, preset_cost
+
+    at = {"height": REFERENCE_HW[0], "width": REFERENCE_HW[1], "classes": REFERENCE_CLASSES}
+    found = {}
+    for name, preset in PRESETS.items():
+        cost = preset_cost(name)
+        size = f"{cost.parameters / 1e6:.2f} M parameters, {cost.macs / 1e9:.2f} GMAC"
+        found[name] = {
+            "summary": f"{preset.description}; {size} ({preset.source})",
+            "source": preset.source, "survey": preset.survey, "at": at, **asdict(cost),
+        }  # fmt: skip
+    return found
 
 
 def _cells() -> Names:

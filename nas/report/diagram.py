@@ -51,7 +51,8 @@ def architecture_svg(spec: NetworkSpec) -> str:
     for stride in spec.skip_strides:
         parts.append(_arc(blocks, 1 + spec.source_at(stride), "decoder", middle, height))
     if spec.detail is not None:
-        parts.append(_arc(blocks, 1 + spec.source_at(spec.detail.stride), "detail", middle, height))
+        source = 0 if spec.detail.stem is not None else 1 + spec.detail_source
+        parts.append(_arc(blocks, source, "detail", middle, height))
     parts.append("</svg>")
     return "".join(parts)
 
@@ -94,7 +95,14 @@ def _stem_lines(stem: StemSpec) -> tuple[str, ...]:
 
 
 def _detail_lines(detail: DetailSpec) -> tuple[str, ...]:
-    return f"detail, {detail.fusion} context", *_stage_lines(detail.units)
+    start = "frame" if detail.stem is not None else f"stride {detail.stride}"
+    depth = sum(stage.depth for stage in detail.units)
+    return (
+        "detail from " + start,
+        f"{depth} blocks" if detail.exchange == "none" else f"{depth} blocks, {detail.exchange}",
+        f"{detail.fusion} context",
+        f"{detail.channels} channels",
+    )
 
 
 def _stage_lines(stage: StageSpec) -> tuple[str, ...]:

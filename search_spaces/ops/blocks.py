@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from search_spaces.activations import activation
 from search_spaces.architecture import Block, StageSpec
+from search_spaces.ops.attention import within
+from search_spaces.ops.bottleneck import Bottleneck, PooledBottleneck
 from search_spaces.ops.dense import conv_bn
 from search_spaces.ops.dense_connection import DenseConnection
 from search_spaces.ops.inception import Inception
@@ -46,9 +48,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, stage: StageSpec, in_channels: int, stride: int) -> None:
         super().__init__()
         conv = stage.conv
-        hidden = in_channels * stage.expansion
+        hidden = stage.hidden or in_channels * stage.expansion
         self.body = nn.Sequential(
-            *(conv_bn(in_channels, hidden, 1, act=stage.activation) if stage.expansion > 1 else ()),
+            *(conv_bn(in_channels, hidden, 1, act=stage.activation) if hidden != in_channels else ()),
             *conv_bn(
                 hidden,
                 hidden,
@@ -58,6 +60,7 @@ class InvertedResidual(nn.Module):
                 groups=hidden,
                 act=stage.activation,
             ),
+            *within(stage.attention, hidden),
             *conv_bn(hidden, stage.channels, 1),
         )
         self.same = stride == 1 and in_channels == stage.channels
@@ -77,5 +80,7 @@ BLOCKS: Mapping[Block, Callable[[StageSpec, int, int], nn.Module]] = {
     "shufflenet_v2": ShuffleNetV2,
     "inception": Inception,
     "dense_connection": DenseConnection,
+    "bottleneck": Bottleneck,
+    "pooled_bottleneck": PooledBottleneck,
 }
 """(stage, in channels, stride) -> block."""

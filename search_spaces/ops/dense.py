@@ -51,6 +51,13 @@ def dense(in_channels: int, out_channels: int, kernel: int, stride: int, dilatio
     return conv_bn(in_channels, out_channels, kernel, stride=stride, dilation=dilation, act=act)
 
 
+def pointwise(
+    in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int, act: str | None
+) -> nn.Module:
+    """1 x 1 (Lin et al. 2013, arXiv:1312.4400); it has neither kernel nor dilation."""
+    return conv_bn(in_channels, out_channels, 1, stride=stride, act=act)
+
+
 def grouped(in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int, act: str | None) -> nn.Module:
     """Grouped convolution (Xie et al. 2017, arXiv:1611.05431) with up to GROUPS groups."""
     groups = math.gcd(GROUPS, math.gcd(in_channels, out_channels))

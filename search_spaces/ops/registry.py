@@ -4,11 +4,17 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from search_spaces.ops.dense import dense, grouped
+from search_spaces.ops.dense import dense, grouped, pointwise
 from search_spaces.ops.mixed_dilation import MixedDilation
 from search_spaces.ops.partial import Partial
 from search_spaces.ops.reparameterized import Reparameterized
-from search_spaces.ops.separable import depthwise_separable, depthwise_spatial, low_rank, spatial_separable
+from search_spaces.ops.separable import (
+    depthwise_separable,
+    depthwise_spatial,
+    low_rank,
+    separable_linear,
+    spatial_separable,
+)
 from search_spaces.ops.shift import Shift
 
 ConvFactory = Callable[[int, int, int, int, int, str | None], nn.Module]
@@ -25,4 +31,6 @@ CONVS: Mapping[str, ConvFactory] = {
     "shift": Shift,
     "mixed_dilation": MixedDilation,
     "reparameterized": Reparameterized,
+    "separable_linear": separable_linear,
+    "pointwise": pointwise,
 }

@@ -14,6 +14,16 @@ def depthwise_separable(
     return nn.Sequential(*depthwise, *conv_bn(in_channels, out_channels, 1, act=act))
 
 
+def separable_linear(
+    in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int, act: str | None
+) -> nn.Module:
+    """Depthwise k x k, then 1 x 1, an activation after the latter alone (Chollet 2017, Xception, arXiv:1610.02357,
+    section 4.7: without one between them they learn faster). The "DSConv" of Fast-SCNN and ContextNet.
+    """
+    depthwise = conv_bn(in_channels, in_channels, kernel, stride=stride, dilation=dilation, groups=in_channels)
+    return nn.Sequential(*depthwise, *conv_bn(in_channels, out_channels, 1, act=act))
+
+
 def spatial_separable(
     in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int, act: str | None
 ) -> nn.Module:

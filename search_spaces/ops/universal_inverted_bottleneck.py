@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from search_spaces.architecture import StageSpec
+from search_spaces.ops.attention import within
 from search_spaces.ops.dense import conv_bn
 
 
@@ -17,7 +18,7 @@ class UniversalInvertedBottleneck(nn.Module):
     def __init__(self, stage: StageSpec, in_channels: int, stride: int) -> None:
         super().__init__()
         kernel, dilation, act = stage.conv.kernel, stage.conv.dilation, stage.activation
-        hidden = in_channels * stage.expansion
+        hidden = stage.hidden or in_channels * stage.expansion
         layers: list[nn.Module] = []
         if stage.depthwise in ("before", "both"):
             first = stride if stage.depthwise == "before" else 1
@@ -25,6 +26,7 @@ class UniversalInvertedBottleneck(nn.Module):
         layers += conv_bn(in_channels, hidden, 1, act=act)
         if stage.depthwise in ("between", "both"):
             layers += conv_bn(hidden, hidden, kernel, stride=stride, dilation=dilation, groups=hidden, act=act)
+        layers += within(stage.attention, hidden)
         layers += conv_bn(hidden, stage.channels, 1)
         self.body = nn.Sequential(*layers)
         self.same = stride == 1 and in_channels == stage.channels

@@ -45,6 +45,12 @@ class TestParts:
         assert len({id(parameter) for parameter in found}) == len(found)
         assert {id(parameter) for parameter in found} == {id(parameter) for parameter in model.parameters()}
 
+    @pytest.mark.parametrize("name", ["contextnet_like", "ddrnet_like", "lraspp_like"])
+    def test_a_branch_from_the_frame_one_beside_the_stages_and_scores_of_a_skip(self, name: str) -> None:
+        model = build_random(PRESETS[name].architecture, NUM_CLASSES, seed=0)
+        self.test_every_parameter_is_in_one_part(model)
+        self.test_all_parts_are_exactly_the_step(model)
+
     def test_a_part_uses_the_modules_it_names_and_no_others(self, model: VideoSegmenter) -> None:
         parts = parts_of(model)
         before: set[str] = set()

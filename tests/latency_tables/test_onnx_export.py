@@ -129,7 +129,8 @@ ALL_OPERATIONS = {
     "convolutions": _stages([2, 1, 1, 1, 1], _CONVOLUTIONS[:5]),
     "more_convolutions": _stages([2] * 3 + [1] * (len(CONVS) - 8), _CONVOLUTIONS[5:]),
     "strided_blocks": _stages([2] * 4, [replace(stage, channels=24) for stage in _BLOCKS[:4]]),
-    "more_strided_blocks": _stages([2] * 4, [replace(stage, channels=24) for stage in _BLOCKS[4:]]),
+    "more_strided_blocks": _stages([2] * 4, [replace(stage, channels=24) for stage in _BLOCKS[4:8]]),
+    "bottlenecks": _stages([2] * (len(BLOCKS) - 8), [replace(stage, channels=24) for stage in _BLOCKS[8:]]),
 }
 """Every convolution and block; blocks first at a stride and then as they repeat."""
 

@@ -136,6 +136,16 @@ class TestAnswers:
             assert cell["survey"] == "" or cell["survey"][0] in "45", name
             assert cell["variants"], name
 
+    def test_presets_are_listed_with_what_they_cost(self, cli: object) -> None:
+        presets = cli("list", "presets", "--json").facts["presets"]
+        assert set(presets) >= {f"{name}_like" for name in ("fast_scnn", "lraspp", "ddrnet", "enet", "contextnet")}
+        for name, preset in presets.items():
+            assert set(preset) == {"summary", "source", "survey", "at", "parameters", "macs", "state_bytes"}, name
+            assert preset["at"] == {"height": 360, "width": 480, "classes": 19}, name
+            assert preset["source"] in preset["summary"], name
+            assert preset["macs"] > preset["parameters"] > 10_000, name
+            assert preset["state_bytes"] == 0, name
+
     def test_operations_are_listed_with_origin_and_cost(self, cli: object) -> None:
         ops = cli("list", "ops", "--json").facts["ops"]
         assert ops["dense"]["macs"] == 9 * 64 * 64 * 45 * 60

@@ -169,13 +169,13 @@ def test_every_preset_is_drawn(name: str) -> None:
     root = ET.fromstring(architecture_svg(spec))
     texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
     boxes = list(root.iter("{http://www.w3.org/2000/svg}rect"))
-    extra = 3 + (spec.context != "none")  # frame, stem ... decoder, logits
+    extra = 3 + (spec.context != "none") + (spec.detail is not None)  # frame, stem ... decoder, logits
     assert len(boxes) == len(spec.stages) + extra + 1
     for stage in spec.stages:
         assert any(re.fullmatch(rf"{stage.depth} {stage.block}.*", text) for text in texts)
         assert any(text.startswith(f"{stage.channels} channels") for text in texts)
     arcs = [path for path in root.iter("{http://www.w3.org/2000/svg}path") if path.get("class") == "skip"]
-    assert len(arcs) == (spec.decoder.kind == "skip_add")
+    assert len(arcs) == len(spec.skip_strides) + (spec.detail is not None)
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))

@@ -103,7 +103,7 @@ def test_too_deep_a_stride_is_refused() -> None:
     stages = [json.loads(PLAIN.to_json())["network"]["stages"][0] | {"stride": 2}] * 6
     document = json.loads(_edited(["network", "stages"], stages))
     document["network"]["decoder"] |= {"kind": "bilinear"}
-    with pytest.raises(InputError, match=r"output stride 128 given, at most 32"):
+    with pytest.raises(InputError, match=r"output stride 128 given, at most 64"):
         Architecture.from_json(json.dumps(document))
 
 

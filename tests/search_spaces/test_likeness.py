@@ -7,6 +7,7 @@ import pytest
 from search_spaces.architecture import NetworkSpec
 from search_spaces.decisions import replay, sample
 from search_spaces.likeness import most_like
+from search_spaces.network_questions import DECODERS
 from search_spaces.presets import PRESETS
 from search_spaces.spaces import make_space
 
@@ -28,9 +29,12 @@ def test_relative_of_a_preset_keeps_what_the_space_can_say(name: str) -> None:
     network = found.architecture.network
     assert isinstance(network, NetworkSpec)
     assert replay(space, found.genotype) == found.architecture
-    assert network.strides[-1] == preset.video.strides[-1]
+    assert network.strides[-1] == min(16, preset.video.strides[-1])
     assert network.context == preset.video.context
-    assert network.decoder.kind == preset.video.decoder.kind
+    assert (network.detail is None) == (preset.video.detail is None)
+    decoder = preset.video.decoder
+    if decoder.kind in DECODERS and (decoder.kind != "plain" or decoder.depth == 1):
+        assert network.decoder.kind == decoder.kind
     assert network.temporal == preset.video.temporal
-    assert abs(len(network.stages) - len(preset.video.stages)) <= 1
+    assert abs(len(network.stages) - min(4, len(preset.video.stages))) <= 1
     assert most_like(space, preset).genotype == found.genotype

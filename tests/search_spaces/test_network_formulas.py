@@ -1,6 +1,7 @@
 """Stems, contexts, decoders and the second branch: their formulas, and what of them is refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from search_spaces.architecture import (
 )
 from search_spaces.contexts import BINS, DilatedPyramid, PyramidPooling, _pooled, dilations
 from search_spaces.decoders import Guided, UNet
-from search_spaces.detail import Detail
+from search_spaces.detail import Detail, Surroundings
 from search_spaces.network import build
 from search_spaces.stems import PatchConv
 from search_spaces.trace import num_macs
@@ -86,7 +87,7 @@ class TestContexts:
         assert feature.grad.min() > 0
 
     def test_a_pyramid_is_its_formula(self) -> None:
-        context = PyramidPooling(8, 16, "relu").eval()
+        context = PyramidPooling(8, 16, "relu", 8).eval()
         feature = torch.randn(1, 8, 12, 18, generator=_generator())
         with torch.no_grad():
             levels = [feature]
@@ -113,7 +114,7 @@ class TestContexts:
         assert dilations(stride) == expected
         found = [
             module.dilation[0]
-            for module in DilatedPyramid(8, stride, "relu").modules()
+            for module in DilatedPyramid(8, stride, "relu", 8).modules()
             if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
         ]
         assert tuple(found) == expected
@@ -148,19 +149,20 @@ class TestDecoders:
 class TestDetail:
     @pytest.mark.parametrize("fusion", ["add", "gate"])
     def test_the_branches_meet_at_the_branchs_stride(self, fusion: str) -> None:
-        branch = Detail(DetailSpec(4, 1, fusion=fusion), 6, 10).eval()  # type: ignore[arg-type]
+        around = Surroundings(6, (), 10, 16)
+        branch = Detail(DetailSpec(4, 1, fusion=fusion), around).eval()  # type: ignore[arg-type]
+        meeting: Any = branch.fusion
         source, context = (
             torch.randn(1, 6, 8, 9, generator=_generator()),
             torch.randn(1, 10, 4, 5, generator=_generator(1)),
         )
         with torch.no_grad():
             detail = branch.units(source)
-            deep = F.interpolate(branch.project(context), (8, 9), mode="bilinear", align_corners=False)
+            deep = F.interpolate(meeting.project(context), (8, 9), mode="bilinear", align_corners=False)
             share = 1.0
             expected = detail + deep
             if fusion == "gate":
-                assert isinstance(branch.fusion.gate, nn.Conv2d)
-                share = torch.sigmoid(branch.fusion.gate(torch.cat([detail, deep], 1)))
+                share = torch.sigmoid(meeting.fusion.gate(torch.cat([detail, deep], 1)))
                 expected = detail + share * (deep - detail)
             torch.testing.assert_close(branch(source, context), expected)
 
@@ -169,7 +171,7 @@ class TestDetail:
         [
             (
                 DetailSpec(12, 1, stride=8),
-                r"detail.stride 8 given; .* \(\(2, 4, 4\)\) and is finer than the last one \(8\)",
+                r"detail.stride 8 given; .* \(\(2, 4, 4\)\) or from the frame and is finer than the last one \(8\)",
             ),
             (DetailSpec(13, 1, ConvSpec("grouped"), 4), "detail: grouped from 16 to 13 channels given"),
         ],

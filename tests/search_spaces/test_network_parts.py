@@ -14,7 +14,9 @@ from search_spaces.architecture import (
 from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.contexts import CONTEXTS
 from search_spaces.decoders import DECODERS
+from search_spaces.detail_fusions import DETAIL_FUSIONS
 from search_spaces.errors import InputError
+from search_spaces.exchanges import EXCHANGES
 from search_spaces.network import VideoSegmenter, build
 from search_spaces.presets import PRESETS
 from search_spaces.resizing import logits_hw
@@ -33,7 +35,8 @@ def _generator(seed: int = 0) -> torch.Generator:
 def _with_cells(architecture: Architecture) -> Architecture:
     """A memory on the bottleneck, on the last skip or the decoder feature, and on the scores."""
     spec = architecture.video
-    places = ("bottleneck", spec.placements[-3] if spec.skip_strides else "decoder", "logits")
+    last = spec.placements[-3]
+    places = ("bottleneck", last if last.startswith("skip") else "decoder", "logits")
     return Architecture(replace(spec, temporal=tuple(TemporalSite(place, ConvGRUSpec(1)) for place in places)))
 
 
@@ -106,7 +109,10 @@ class TestEveryKind:
             analysis = FlopCountAnalysis(Step(), torch.rand(1, 3, *size_hw))
             analysis.unsupported_ops_warnings(False)
             theirs = analysis.by_operator()["conv"]
-        assert num_macs(KINDS[name], size_hw, NUM_CLASSES) == theirs
+        calls = op_calls(KINDS[name], size_hw, NUM_CLASSES)
+        assert sum(call.macs for call in calls if call.kind == "conv") == theirs
+        compared = name.startswith("exchange-pixel_attention")  # products and their sums are no convolutions
+        assert (num_macs(KINDS[name], size_hw, NUM_CLASSES) == theirs) == (not compared)
 
     def test_the_record_survives_json(self, name: str) -> None:
         again = Architecture.from_json(KINDS[name].to_json())
@@ -121,8 +127,8 @@ def test_every_kind_is_another_network() -> None:
     assert {keys[name] for name in same} == {Architecture(BASE).key}
     assert len(set(keys.values())) == len(KINDS) - 2
     for kind in STEMS:
-        assert any(name.startswith(f"stem-{kind}-") for name in KINDS)
-    for kind in (*CONTEXTS, *DECODERS):
+        assert any(name.startswith((f"stem-{kind}-", f"frame-{kind}-")) for name in KINDS)
+    for kind in (*CONTEXTS, *DECODERS, *DETAIL_FUSIONS, *EXCHANGES):
         assert any(kind in name.split("-") for name in KINDS)
 
 
@@ -145,13 +151,25 @@ class TestLogits:
 
 def test_a_record_from_before_these_choices_is_read_as_the_same_network() -> None:
     """What they did not say has the value that the network had."""
-    architecture = PRESETS["fast_scnn_like"].architecture
+    architecture = PRESETS["plain_small"].architecture
     document = json.loads(architecture.to_json())
     for name in ("kind", "factor", "kernel"):
         del document["network"]["stem"][name]
     for name in ("auxiliary", "boundary"):
         del document["training"][name]
-    del document["network"]["decoder"]["logits"], document["network"]["detail"]
+    for name in ("logits", "depth", "conv"):
+        del document["network"]["decoder"][name]
+    del document["network"]["detail"], document["network"]["context_channels"]
+    for stage in document["network"]["stages"]:
+        del stage["hidden"]
+    assert Architecture.from_json(json.dumps(document)) == architecture
+
+
+def test_a_detail_branch_from_before_these_choices_is_read_as_the_same_network() -> None:
+    architecture = KINDS["detail-8-gate-bilinear"]
+    document = json.loads(architecture.to_json())
+    for name in ("stem", "stages", "exchange"):
+        del document["network"]["detail"][name]
     assert Architecture.from_json(json.dumps(document)) == architecture
 
 

@@ -39,6 +39,10 @@ MACS_A_PIXEL: Mapping[str, int] = {
     "shufflenet_v1": 2 * C * QUARTER // 4 + 9 * QUARTER,
     "shufflenet_v2": 2 * HALF**2 + 9 * HALF,
     "inception": 4 * C * QUARTER + (9 + 25) * QUARTER**2,
+    "separable_linear": 9 * C + C * C,
+    "pointwise": C * C,
+    "bottleneck": 2 * C * QUARTER + 9 * QUARTER**2,
+    "pooled_bottleneck": 2 * C * QUARTER + 9 * QUARTER**2,
     "dense_connection": 9 * QUARTER * (C + (C + 16) + (C + 32)) + (C + 48) * C,
 }
 

@@ -63,7 +63,10 @@ def test_macs_agree_with_fvcore(name: str) -> None:
         analysis = FlopCountAnalysis(_OneStep(build(architecture, 7).eval()), torch.rand(1, 3, *SIZE))
         analysis.unsupported_ops_warnings(False)
         theirs = analysis.by_operator()["conv"]
-    assert num_macs(architecture, SIZE, 7) == theirs
+    calls = op_calls(architecture, SIZE, 7)
+    assert sum(call.macs for call in calls if call.kind == "conv") == theirs
+    attends = name in ("pidnet_s_like", "seaformer_like")  # products of two features: tests of their own count those
+    assert (num_macs(architecture, SIZE, 7) > theirs) == attends
 
 
 def test_a_convolution_absorbs_norm_sum_and_activation() -> None:
