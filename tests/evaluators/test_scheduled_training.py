@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from evaluators.datasets.base import Video
 from evaluators.datasets.clips import clip_pool
@@ -12,6 +13,7 @@ from evaluators.options import TrainOptions
 from evaluators.segmentation import CHUNK_FRAMES, predictor
 from evaluators.train import train_network
 from evaluators.training_data import TrainingData, still_pool
+from latency_tables.random_weights import build_random
 from search_spaces.architecture import Architecture, TrainingSpec
 from search_spaces.network import build
 from search_spaces.presets import PRESETS
@@ -47,16 +49,16 @@ def test_a_scheduled_network_learns_from_single_frames_and_clips(schedule: Sched
 def test_scoring_in_chunks_is_streaming(schedule: ScheduleSpec) -> None:
     """A period of 3 does not divide a chunk: the phase goes on with the state."""
     num_frames = 2 * CHUNK_FRAMES + 3
-    frames = torch.randint(
-        0, 256, (num_frames, 3, 32, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    # Every frame has other patches, and classes that know no bias, so that labels change with the key frame.
+    patches = torch.rand(num_frames, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    frames = (255 * patches.round()).to(torch.uint8).repeat_interleave(8, 2).repeat_interleave(8, 3)
     video = Video(
         "v", frames, torch.zeros(num_frames, 32, 40, dtype=torch.uint8), torch.ones(num_frames, dtype=torch.bool)
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = build(Architecture(replace(SMALL, schedule=schedule)), 4).eval()
+    model = build_random(Architecture(replace(SMALL, schedule=schedule)), 4, seed=0)
+    nn.init.zeros_(model.decoder.classify.bias)  # type: ignore[arg-type]
     labels = predictor(model)(video)
+    assert (labels[1:] != labels[:-1]).float().mean() > 0.01, "it says the same of every frame"
     state = model.initial_state(1, 32, 40)
     for t in range(num_frames):
         with torch.inference_mode():
