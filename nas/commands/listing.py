@@ -134,11 +134,11 @@ def _schedule(entry: "ScheduleEntry") -> Facts:
 
     cost = schedule_cost(entry.typical)
     values = ", ".join(f"{name} {value}" for name, value in asdict(entry.typical).items() if name != "kind")
-    note = f"{entry.summary}; here {values}, the dearest phase {cost.worst_macs} MACs; its latency is its network's"
+    summary = f"{entry.summary}; here {values}, the dearest phase {cost.worst_macs} MACs"
     return {
         "kind": "schedule", "source": entry.source, "survey": entry.survey,
-        "parameters": cost.parameters, "macs": cost.macs, "state_bytes": cost.state_bytes, "latency": None,
-        "note": note, "at": f"preset {REFERENCE_PRESET}, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+        "parameters": cost.parameters, "macs": cost.macs, "state_bytes": cost.state_bytes,
+        "latency": latency_facts("schedule", entry.typical.kind), "summary": summary, "at": f"preset {REFERENCE_PRESET}, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
     }  # fmt: skip
 
 
