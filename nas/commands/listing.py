@@ -138,7 +138,8 @@ def _schedule(entry: "ScheduleEntry") -> Facts:
     return {
         "kind": "schedule", "source": entry.source, "survey": entry.survey,
         "parameters": cost.parameters, "macs": cost.macs, "state_bytes": cost.state_bytes,
-        "latency": latency_facts("schedule", entry.typical.kind), "summary": summary, "at": f"preset {REFERENCE_PRESET}, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+        "latency": latency_facts("schedule", entry.typical.kind), "summary": summary,
+        "at": f"preset {REFERENCE_PRESET}, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
     }  # fmt: skip
 
 

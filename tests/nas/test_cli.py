@@ -157,7 +157,7 @@ class TestAnswers:
             assert ("note" in entry) == (entry["latency"] is None), name
         clocked = ops["clockwork"]
         assert clocked["kind"] == "schedule"
-        assert clocked["macs"] < int(clocked["note"].split(" MACs")[0].rsplit(" ", 1)[1])
+        assert clocked["macs"] < int(clocked["summary"].split(" MACs")[0].rsplit(" ", 1)[1])
         assert clocked["state_bytes"] == 3 * 4 * 64 * 45 * 60  # three stages at stride 8
 
     @pytest.mark.parametrize("kind", ["cells", "ops", "activations"])
