@@ -12,7 +12,7 @@ from pathlib import Path
 from evaluators.job import Job, Outcome
 from latency_tables.device import Target, cpu_model
 from latency_tables.measurement import SEARCH, Failure, Measurement, TimingProtocol
-from latency_tables.onnx_export import ExportError, export_step, step_metadata
+from latency_tables.onnx_export import ExportError, export_phases, step_metadata
 from latency_tables.parity import verify_step
 from latency_tables.protocol import measure
 from latency_tables.random_weights import build_random
@@ -95,9 +95,11 @@ class LatencyEvaluator:
             # A network that cannot be built or traced is a failed candidate; a missing package fails them all.
             text = job.architecture.to_json()
             model = build_random(job.architecture, self.num_classes, seed=job.seed)
+            paths: tuple[Path, ...] = ()
             if needs_onnx:
-                export_step(model, self.size_hw, path, step_metadata(job.architecture, self.num_classes, self.size_hw))
-                parity = verify_step(model, path, self.size_hw, seed=job.seed, runtime=self.target.runtime)
+                facts = step_metadata(job.architecture, self.num_classes, self.size_hw)
+                paths = export_phases(model, self.size_hw, path, facts)
+                parity = verify_step(model, paths, self.size_hw, seed=job.seed, runtime=self.target.runtime)
                 if not parity.ok:
                     return (
                         f"the exported network differs from torch by {parity.max_abs:.2g} "
@@ -107,7 +109,7 @@ class LatencyEvaluator:
             raise
         except (ExportError, RuntimeError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
-        return Candidate(self.size_hw, str(path) if needs_onnx else None, text, self.num_classes, job.seed)
+        return Candidate(self.size_hw, tuple(map(str, paths)), text, self.num_classes, job.seed)
 
 
 def _outcome(result: Measurement | Failure) -> Outcome:
@@ -143,7 +145,7 @@ class CostEvaluator:
         return f"{self.size_hw[0]}x{self.size_hw[1]} {self.num_classes} classes"
 
     def __call__(self, job: Job) -> Outcome:
-        """`macs_m`, `params_k` and `state_kb` of a network.
+        """`macs_m` (mean over the phases of a schedule), `params_k` and `state_kb` of a network.
 
         Raises:
             InputError: the job is no `cost`, or the architecture cannot be built or would exhaust memory.

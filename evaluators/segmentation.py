@@ -43,8 +43,8 @@ class StreamingModel(Protocol):
     def initial_state(self, batch: int, height: int, width: int) -> State:
         """Zeros for frames of this size."""
 
-    def roll(self, clip_BTCHW: Tensor, state: State) -> tuple[Tensor, State]:
-        """A clip that goes on from `state`: (logits_BTKHW, next state)."""
+    def roll(self, clip_BTCHW: Tensor, state: State, phase: int = 0) -> tuple[Tensor, State]:
+        """A clip that goes on from `state` with frame number `phase`: (logits_BTKHW, next state)."""
 
     def eval(self) -> object:
         """Into eval mode, in place."""
@@ -126,10 +126,12 @@ def predictor(model: StreamingModel) -> Callable[[Video], Tensor]:
         height, width = video.frames_TCHW.shape[-2:]
         state = model.initial_state(1, height, width)
         affordable = CHUNK_LOGITS // (model.num_classes * height * width)
-        labels = []
+        labels: list[Tensor] = []
+        num_seen = 0
         for chunk in torch.split(video.frames_TCHW, min(CHUNK_FRAMES, max(1, affordable))):
             frames = chunk.to(device).contiguous(memory_format=torch.channels_last).float() / 255
-            logits, state = model.roll(frames.unsqueeze(0), state)
+            logits, state = model.roll(frames.unsqueeze(0), state, num_seen)
+            num_seen += len(chunk)
             labels.append(logits[0].argmax(1).to("cpu", torch.uint8))
         return torch.cat(labels)
 

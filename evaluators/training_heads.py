@@ -75,10 +75,13 @@ class TrainingHeads(TrainingOnly):
         Raises:
             KeyError: no forward was seen.
         """
-        height, width = labels_NHW.shape[-2:]
+        num_frames, height, width = labels_NHW.shape
         total = torch.zeros((), device=labels_NHW.device)
         for name, head in self.heads.items():
-            scores = resize(head(self._seen[name]), height, width).float()
+            feature = self._seen[name]
+            # Of a single frame that a schedule was shown several times (VideoSegmenter.forward), the last time counts.
+            repeated = feature.shape[0] // num_frames
+            scores = resize(head(feature[repeated - 1 :: repeated]), height, width).float()
             if name == "auxiliary":
                 total = total + AUXILIARY_WEIGHT * cross_entropy(scores, labels_NHW, weights_K, ohem)
             else:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Placement
 from search_spaces.cells.base import State
-from search_spaces.network import Temporal, VideoSegmenter
+from search_spaces.network import VideoSegmenter
 from search_spaces.network_spec import SKIP_PLACES
 from search_spaces.resizing import resize, scaled_hw
 
@@ -23,7 +23,7 @@ class Frame:
 
     feature: Tensor
     size_hw: tuple[int, int]
-    temporal: Temporal
+    temporal: Callable[[Placement, Tensor], Tensor]
     features: list[Tensor] = field(default_factory=list)
     picture: Tensor | None = None
     """What the stem saw."""
@@ -145,8 +145,9 @@ def _context(model: VideoSegmenter, frame: Frame) -> None:
 
 
 def _detail(model: VideoSegmenter, frame: Frame) -> None:
-    assert frame.picture is not None
-    frame.feature = model.join_detail(frame.picture, frame.features, frame.branch, frame.feature)
+    assert model.detail is not None
+    source = frame.features[model.spec.detail_source]
+    frame.feature = model.detail.join(frame.picture, source, frame.branch, frame.feature)
 
 
 def _decoder(model: VideoSegmenter, frame: Frame) -> None:

@@ -68,7 +68,7 @@ def profile(whole: Path, parts: Mapping[str, str], size_hw: tuple[int, int], *, 
         options.profile_file_prefix = str(Path(folder, "profile"))
         options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
         session = open_session(whole, 1, options)
-        step = OnnxStep(session)
+        step = OnnxStep([session])
         frames = random_frames(size_hw, 4, seed=seed)
         for index in range(_WARM_UP + num_runs):
             step.step(frames[index % len(frames)])

@@ -68,7 +68,7 @@ def _exported(part: Part, path: Path) -> Candidate | Failure:
     if not parity.ok:
         return Failure(f"the export differs from torch by {parity.relative:.2g} of the range")
     print("exported", part.key, flush=True)
-    return Candidate(part.size_hw, str(path))
+    return Candidate(part.size_hw, (str(path),))
 
 
 def _timed(runtime: str, candidates: Mapping[str, Candidate], protocol: TimingProtocol, worker: str) -> Found:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from experiments.runs import Row, read_rows, run_jobs
-from latency_tables.onnx_export import export_step, step_metadata
+from latency_tables.onnx_export import export_phases, step_metadata
 from latency_tables.parity import verify_step
 from latency_tables.random_weights import build_random
 from search_spaces.decisions import Decoded, decode, sample
@@ -76,8 +76,8 @@ def _checked(check: Check, found: Decoded, size_hw: tuple[int, int]) -> Row:
         raise ArithmeticError(f"a clip differs from its frames by {stream:.2g} of the range")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        export_step(model, size_hw, path, step_metadata(found.architecture, NUM_CLASSES, size_hw))
-        parity = verify_step(model, path, size_hw, seed=seed)
+        paths = export_phases(model, size_hw, path, step_metadata(found.architecture, NUM_CLASSES, size_hw))
+        parity = verify_step(model, paths, size_hw, seed=seed)
     if not parity.ok:
         raise ArithmeticError(f"the export differs by {parity.relative:.2g} of the range")
     return {"stream_difference": f"{stream:.2g}", "export_difference": f"{parity.relative:.2g}"}
@@ -88,8 +88,10 @@ def _learn(found: Decoded, size_hw: tuple[int, int], seed: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = build(found.architecture, NUM_CLASSES).train()
-        clip_BTCHW = torch.rand(2, 3, 3, *size_hw)
-        labels_BTHW = torch.randint(NUM_CLASSES, (2, 3, *size_hw))
+        # A schedule runs some stages, and some of several paths, first after its warm-up.
+        num_frames = max(3, model.warmup_frames + 1)
+        clip_BTCHW = torch.rand(2, num_frames, 3, *size_hw)
+        labels_BTHW = torch.randint(NUM_CLASSES, (2, num_frames, *size_hw))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     loss = F.cross_entropy(model(clip_BTCHW).flatten(0, 1), labels_BTHW.flatten(0, 1))
     loss.backward()  # type: ignore[no-untyped-call]
@@ -103,13 +105,17 @@ def _learn(found: Decoded, size_hw: tuple[int, int], seed: int) -> None:
 
 @torch.no_grad()
 def _stream_difference(model: VideoSegmenter, size_hw: tuple[int, int], seed: int) -> float:
-    """The largest difference of a clip of six frames from its frames one by one, as a share of the scores' range."""
-    clip_BTCHW = torch.rand(1, 6, 3, *size_hw, generator=torch.Generator().manual_seed(seed))
+    """The largest difference of a clip from its frames one by one, as a share of the scores' range.
+
+    Six frames, or two cycles of a schedule.
+    """
+    num_frames = max(6, 2 * model.num_phases)
+    clip_BTCHW = torch.rand(1, num_frames, 3, *size_hw, generator=torch.Generator().manual_seed(seed))
     whole_BTKHW = model(clip_BTCHW)
     state = model.initial_state(1, *size_hw)
     worst = 0.0
     for t in range(clip_BTCHW.shape[1]):
-        logits, state = model.step(clip_BTCHW[:, t], state)
+        logits, state = model.step(clip_BTCHW[:, t], state, t)
         worst = max(worst, float((model.upsample(logits, *size_hw) - whole_BTKHW[:, t]).abs().max()))
     return worst / max(1e-6, float(whole_BTKHW.max() - whole_BTKHW.min()))
 

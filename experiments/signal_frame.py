@@ -187,7 +187,7 @@ def _export(model: torch.nn.Module, path: Path, setting: Setting, *, checked: bo
 def _measured(paths: Mapping[tuple[str, ...], Path], setting: Setting) -> dict[tuple[str, ...], Measurement]:
     """Time all files interleaved in one run."""
     print(f"{setting.size}: {len(paths)} networks, protocol {setting.protocol.name}", flush=True)
-    candidates = [Candidate(setting.size_hw, str(path)) for path in paths.values()]
+    candidates = [Candidate(setting.size_hw, (str(path),)) for path in paths.values()]
     measured: dict[tuple[str, ...], Measurement] = {}
     for key, result in zip(paths, measure(candidates, TARGET, setting.protocol, seed=SEED), strict=True):
         if isinstance(result, Failure):

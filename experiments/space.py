@@ -27,7 +27,7 @@ from evaluators.train import train_network
 from experiments.runs import Row, read_rows, run_jobs
 from experiments.signal_rank import stills_of
 from latency_tables.device import parse_target
-from search_spaces.architecture import Architecture, TrainingSpec
+from search_spaces.architecture import Architecture, StageSpec, StemSpec, TrainingSpec
 from search_spaces.decisions import SearchSpace, sample
 from search_spaces.errors import InputError
 from search_spaces.presets import PRESETS
@@ -64,7 +64,8 @@ PLAIN: Rules = {
 """A space of dense convolutions: scale, strides, depths, widths, kernels, dilations and the skip stay free."""
 
 SPACES: Mapping[str, SearchSpace] = {
-    "video_cells": Restricted(VideoCells(), {"network.schedule": ("none",)}),
+    "video_cells": VideoCells(),
+    "every frame whole": Restricted(VideoCells(), {"network.schedule": ("none",)}),
     "dense": Restricted(VideoCells(), PLAIN),
 }
 DESIGNS = "designs"
@@ -175,13 +176,25 @@ def scaled(architecture: Architecture, factor: float) -> Architecture:
     def width(channels: int) -> int:
         return max(8, 8 * round(channels * factor / 8))
 
-    detail = None if spec.detail is None else replace(spec.detail, channels=width(spec.detail.channels))
+    def stage(given: StageSpec) -> StageSpec:
+        hidden = None if given.hidden is None else width(given.hidden)
+        return replace(given, channels=width(given.channels), hidden=hidden)
+
+    def stem(given: StemSpec) -> StemSpec:
+        return replace(given, channels=width(given.channels))
+
+    detail = spec.detail
+    if detail is not None:
+        own = None if detail.stem is None else stem(detail.stem)
+        stages = tuple(stage(given) for given in detail.stages)
+        detail = replace(detail, channels=width(detail.channels), stem=own, stages=stages)
     network = replace(
         spec,
-        stem=replace(spec.stem, channels=width(spec.stem.channels)),
-        stages=tuple(replace(stage, channels=width(stage.channels)) for stage in spec.stages),
+        stem=stem(spec.stem),
+        stages=tuple(stage(given) for given in spec.stages),
         detail=detail,
         decoder=replace(spec.decoder, channels=width(spec.decoder.channels)),
+        context_channels=None if spec.context_channels is None else width(spec.context_channels),
     )
     return Architecture(network, TrainingSpec())
 

@@ -1,4 +1,4 @@
-"""The streaming step as one ONNX file. Knows nothing of timing, of targets or of what trained the network.
+"""The streaming step as one ONNX file, or one a phase of its schedule. Knows nothing of timing or of training.
 
 Legend: B batch (1), H/W pixels, K classes. Inputs `frame` [1,3,H,W] and `state_0..n`; outputs `logits`
 [1,K,H,W], or smaller where the architecture leaves their enlarging to the caller, and `next_state_0..n`.
@@ -13,6 +13,7 @@ import copy
 import gc
 import importlib
 import io
+import json
 import logging
 import re
 import warnings
@@ -26,6 +27,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import MissingExtraError
+from search_spaces.frame_phases import distinct_phases, phase_given
 from search_spaces.fuse import fuse_branches
 from search_spaces.resizing import logits_hw
 from search_spaces.training_only import training_only_parts
@@ -40,22 +42,51 @@ class ExportError(RuntimeError):
 
 
 class _Step(nn.Module):
-    """`step` with its state as plain inputs and outputs."""
+    """`step` of a phase with its state as plain inputs and outputs."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, phase: int) -> None:
         super().__init__()
         self.model = model
+        self.phase = phase_given(model, phase)
 
     def forward(self, frame_BCHW: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """(frame, state...) -> (logits, next state...)."""
-        logits_BKHW, following = cast("Any", self.model).step(frame_BCHW, state)
+        logits_BKHW, following = cast("Any", self.model).step(frame_BCHW, state, *self.phase)
         return (logits_BKHW, *following)
 
 
-def export_step(model: nn.Module, size_hw: tuple[int, int], path: Path, metadata: Mapping[str, str]) -> None:
+def export_phases(
+    model: nn.Module, size_hw: tuple[int, int], path: Path, metadata: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """Write one graph a phase of the model's schedule; the files, frame t runs the one of t modulo their number.
+
+    Without a schedule that is `path`; with one NAME.phase0.onnx, ... beside it. Phases that compute the same share
+    a file, which is then named by the first of them and returned once for each. The metadata say which (`phases`).
+    Raises as `export_step`.
+    """
+    first = distinct_phases(model)
+    if len(first) == 1:
+        export_step(model, size_hw, path, metadata)
+        return (path,)
+    paths = tuple(phase_path(path, phase) for phase in first)
+    for phase in sorted(set(first)):
+        phases = json.dumps([other for other, kind in enumerate(first) if kind == phase])
+        facts = {**metadata, "phases": phases, "num_phases": str(len(first))}
+        export_step(model, size_hw, paths[phase], facts, phase)
+    return paths
+
+
+def phase_path(path: Path, phase: int) -> Path:
+    """`model.onnx` to `model.phase0.onnx`."""
+    return path.with_name(f"{path.stem}.phase{phase}{path.suffix}")
+
+
+def export_step(
+    model: nn.Module, size_hw: tuple[int, int], path: Path, metadata: Mapping[str, str], phase: int = 0
+) -> None:
     """Write `model.step` for frames of `size_hw` to `path`, one file, with `metadata` in its properties.
 
-    `model` has the methods of a VideoSegmenter and stays as it is.
+    `model` has the methods of a VideoSegmenter and stays as it is; of its schedule, one phase is written.
 
     Raises:
         ExportError: the network is in train mode, has a part that only trains, or an operation that ONNX or the
@@ -73,7 +104,7 @@ def export_step(model: nn.Module, size_hw: tuple[int, int], path: Path, metadata
         raise ExportError(f"{dropped[0]} is there for training alone; export the network without it")
     frame_BCHW = torch.zeros(1, 3, *size_hw)
     state: tuple[Tensor, ...] = cast("Any", model).initial_state(1, *size_hw)
-    folded = _Step(fold_batch_norms(model)).eval()
+    folded = _Step(fold_batch_norms(model), phase).eval()
     with _quiet(), _collector_paused(), torch.no_grad():
         try:
             program = torch.onnx.export(

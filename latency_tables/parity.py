@@ -1,5 +1,6 @@
 """Does an exported step compute what torch computes, over frames with carried state? Knows nothing of timing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
 from latency_tables.runtimes.registry import load_runtime
 from search_spaces.door import STRICT
+from search_spaces.frame_phases import num_phases_of, phase_given
 
 _GRID_HW = (9, 12)
 _NOISE = 0.02
@@ -53,7 +55,7 @@ def _ramps(length: int, points: int) -> FloatArray:
 
 def verify_step(
     model: nn.Module,
-    path: Path,
+    path: Path | Sequence[Path],
     size_hw: tuple[int, int],
     *,
     num_frames: int = 6,
@@ -63,6 +65,7 @@ def verify_step(
 ) -> Parity:
     """Run `model` and the file at `path` side by side, each on its own carried state.
 
+    With a schedule `path` is the file of every phase (`export_phases`), and there are two cycles of it at least.
     `ok`: every logit is finite and the largest difference is at most `tolerance` times the logits' range.
     A wrong state shows in the frames that follow it.
 
@@ -70,8 +73,13 @@ def verify_step(
         MissingExtraError: the runtime is absent.
         ValueError: the file is not a streaming step of this size.
     """
-    step = load_runtime(runtime).load(Candidate(size_hw, str(path)), "f32", 1)
-    return compare(model, step, random_frames(size_hw, num_frames, seed=seed), tolerance=tolerance)
+    paths = (str(path),) if isinstance(path, Path) else tuple(map(str, path))
+    num_phases = num_phases_of(model)
+    if len(paths) != num_phases:
+        raise ValueError(f"{len(paths)} files given for a network of {num_phases} phases; one a phase is needed")
+    step = load_runtime(runtime).load(Candidate(size_hw, paths), "f32", 1)
+    frames = random_frames(size_hw, max(num_frames, 2 * num_phases if num_phases > 1 else 1), seed=seed)
+    return compare(model, step, frames, tolerance=tolerance)
 
 
 def compare(model: nn.Module, step: StreamingStep, frames: list[FloatArray], *, tolerance: float) -> Parity:
@@ -80,8 +88,8 @@ def compare(model: nn.Module, step: StreamingStep, frames: list[FloatArray], *, 
     step.reset()
     differences, lows, highs = [], [], []
     with torch.inference_mode():
-        for frame_BCHW in frames:
-            logits, state = cast("Any", model).step(torch.from_numpy(frame_BCHW), state)
+        for number, frame_BCHW in enumerate(frames):
+            logits, state = cast("Any", model).step(torch.from_numpy(frame_BCHW), state, *phase_given(model, number))
             expected_BKHW = logits.numpy()
             given_BKHW = step.step(frame_BCHW)
             if given_BKHW.shape != expected_BKHW.shape:

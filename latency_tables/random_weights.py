@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.frame_phases import num_phases_of, phase_given
 from search_spaces.network import VideoSegmenter, build
 
 CALIBRATION_HW = (320, 320)
@@ -43,7 +44,8 @@ def enliven(model: Module, calibration_hw: tuple[int, int] = CALIBRATION_HW) -> 
 
     Fresh batch norms normalize nothing, so that the signal of a deep network dies out (and with it what a
     comparison of two runtimes can see, and, below 1e-38, the speed of a CPU). Here their statistics are
-    taken from random frames and their affine parameters are drawn.
+    taken from random frames and their affine parameters are drawn; of a network with a schedule from one cycle of
+    its phases, after as many frames as it takes until nothing it keeps is zero any more.
     `calibration_hw` is the size of those frames. `model` has the `step` and `initial_state` of a VideoSegmenter.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -54,7 +56,13 @@ def enliven(model: Module, calibration_hw: tuple[int, int] = CALIBRATION_HW) -> 
     frames_BCHW: Tensor = torch.rand(_CALIBRATION_FRAMES, 3, *calibration_hw)
     model.train()
     streaming = cast("Any", model)
-    streaming.step(frames_BCHW, streaming.initial_state(_CALIBRATION_FRAMES, *calibration_hw))
+    state = streaming.initial_state(_CALIBRATION_FRAMES, *calibration_hw)
+    num_warmup = getattr(model, "warmup_frames", 0)
+    for number in range(num_warmup + num_phases_of(model)):
+        if number == num_warmup:
+            for norm in norms:
+                norm.reset_running_stats()
+        _, state = streaming.step(frames_BCHW, state, *phase_given(model, number))
     for norm in norms:
         norm.momentum = 0.1
     return model.eval()

@@ -1,10 +1,12 @@
-"""From a model folder to a checked ONNX file in it. Knows nothing of training, of search or of the exporter."""
+"""From a model folder to checked ONNX files in it. Knows nothing of training, of search or of the exporter."""
 
 import json
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.model_card import logits_sentence
+from nas.model_card import logits_sentence, schedule_sentence
 from nas.model_folder import ONNX, Model, read_model, write_sums
 from search_spaces.errors import InputError
 
@@ -16,9 +18,9 @@ _CHECK_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A verified file: `relative` is the largest difference to torch over the range of torch's logits."""
+    """Verified files, one a phase: `relative` is the largest difference to torch over the range of torch's logits."""
 
-    path: Path
+    paths: tuple[Path, ...]
     size_hw: tuple[int, int]
     runtime: str
     max_abs: float
@@ -33,14 +35,15 @@ class ParityError(RuntimeError):
 def export_model(folder: Path, runtime: str, size_hw: tuple[int, int] | None = None) -> Export:
     """Write `folder`/model.onnx for frames of `size_hw` (the model's own by default) and check it.
 
-    The file is compared with torch over several frames with carried state in `runtime`, and appears under its
-    name only when it agrees; SHA256SUMS follows.
+    With a schedule that is model.phase0.onnx and so on, one for every phase: frame t runs the one of t modulo their
+    number. The files are compared with torch over several frames with carried state in `runtime`, and appear
+    under their names only when they agree; SHA256SUMS follows.
 
     Raises:
         InputError: a bad model folder, an unknown runtime, a size too large for memory, or a missing extra.
-        ParityError: the file disagrees with torch; none is left behind.
+        ParityError: a file disagrees with torch; none is left behind.
     """
-    from latency_tables.onnx_export import export_step
+    from latency_tables.onnx_export import export_phases, phase_path
     from latency_tables.parity import verify_step
     from latency_tables.runtimes.registry import RUNTIMES
     from search_spaces.trace import require_affordable
@@ -51,20 +54,23 @@ def export_model(folder: Path, runtime: str, size_hw: tuple[int, int] | None = N
     model = read_model(folder)
     size = size_hw or model.config.size
     require_affordable(model.config.architecture, size, len(model.config.classes))
-    temporary = folder / f".{ONNX}.tmp"
-    try:
-        export_step(model.network, size, temporary, _metadata(model, size))
-        parity = verify_step(model.network, temporary, size, num_frames=NUM_FRAMES, seed=_CHECK_SEED, runtime=runtime)
+    num_frames = max(NUM_FRAMES, 2 * model.network.num_phases)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
+        written = export_phases(model.network, size, Path(scratch, ONNX), _metadata(model, size))
+        parity = verify_step(model.network, written, size, num_frames=num_frames, seed=_CHECK_SEED, runtime=runtime)
         if not parity.ok:
             raise ParityError(
                 f"{folder}: the exported network differs from torch by {parity.max_abs:.3g} "
                 f"({parity.relative:.3g} of the logits' range) in {runtime}; no file was left"
             )
-        temporary.replace(folder / ONNX)
-    finally:
-        temporary.unlink(missing_ok=True)
+        names = [ONNX] if len(written) == 1 else [phase_path(Path(ONNX), phase).name for phase in range(len(written))]
+        for path, name in zip(written, names, strict=True):
+            # A file that serves several phases gets all their names: whoever runs them need not know.
+            whole = shutil.copyfile(path, Path(scratch, f"{name}.whole"))
+            whole.replace(folder / name)
     write_sums(folder)
-    return Export(folder / ONNX, size, runtime, parity.max_abs, parity.relative, NUM_FRAMES)
+    paths = tuple(folder / name for name in names)
+    return Export(paths, size, runtime, parity.max_abs, parity.relative, num_frames)
 
 
 def _metadata(model: Model, size_hw: tuple[int, int]) -> dict[str, str]:
@@ -80,7 +86,8 @@ def _metadata(model: Model, size_hw: tuple[int, int]) -> dict[str, str]:
         "classes": json.dumps(config.classes),
         "palette": json.dumps(config.palette),
         "size_hw": json.dumps(size_hw),
-        "schedule": json.dumps(config.schedule),
+        "refresh_periods": json.dumps(config.schedule),
+        "schedule": schedule_sentence(config.architecture.video),
         "frame": "float32 RGB NCHW 0..1; normalization inside",
         "logits_hw": json.dumps(logits_hw(*size_hw, config.architecture.video)),
         "logits": logits_sentence(config.architecture.video),

@@ -37,6 +37,7 @@ def measure_named(
 ) -> Measured:
     """Measure with the protocol for finalists.
 
+    Of an ONNX file that is one phase of a schedule, that phase is timed by itself, frame after frame.
     `size_hw` and `num_classes` default to those of the model folder, or of the search the trial is from.
 
     Raises:
@@ -53,8 +54,8 @@ def measure_named(
         raise InputError(f"--fps: {fps:g} given; more than 0 is needed")
     with tempfile.TemporaryDirectory(prefix="vidseg-nas-measure-") as scratch:
         if network.endswith(".onnx"):
-            what, size, path = network, _onnx_size(Path(network), size_hw), network
-            candidate = Candidate(size, path)
+            what, size = network, _onnx_size(Path(network), size_hw)
+            candidate = Candidate(size, (network,))
         else:
             source = open_source(network)
             what = source.origin
@@ -67,7 +68,7 @@ def measure_named(
 
 
 def _candidate(source: Source, target: "Target", size_hw: tuple[int, int], num_classes: int, path: Path) -> "Candidate":
-    from latency_tables.onnx_export import export_step
+    from latency_tables.onnx_export import export_phases
     from latency_tables.parity import verify_step
     from latency_tables.random_weights import build_random
     from latency_tables.runtimes.base import Candidate
@@ -77,15 +78,15 @@ def _candidate(source: Source, target: "Target", size_hw: tuple[int, int], num_c
     require_affordable(source.architecture, size_hw, num_classes)
     text = source.architecture.to_json()
     if not runtime_info(target.runtime).needs_onnx:
-        return Candidate(size_hw, None, text, num_classes, _SEED)
+        return Candidate(size_hw, (), text, num_classes, _SEED)
     model = build_random(source.architecture, num_classes, seed=_SEED)
-    export_step(model, size_hw, path, {"key": source.architecture.key})
-    parity = verify_step(model, path, size_hw, seed=_SEED, runtime=target.runtime)
+    paths = export_phases(model, size_hw, path, {"key": source.architecture.key})
+    parity = verify_step(model, paths, size_hw, seed=_SEED, runtime=target.runtime)
     if not parity.ok:
         raise MeasureError(
             f"{source.origin}: the exported network differs from torch by {parity.relative:.2g} of its logits' range"
         )
-    return Candidate(size_hw, str(path), text, num_classes, _SEED)
+    return Candidate(size_hw, tuple(map(str, paths)), text, num_classes, _SEED)
 
 
 def _size_and_classes(

@@ -1,6 +1,7 @@
 """The model card (README.md) of a model folder, made from its facts. Knows nothing of files or training."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from evaluators.job import METRICS
@@ -41,6 +42,7 @@ def model_card(config: "ModelConfig", results: "ModelMetrics", num_parameters: i
         _row("parameters", f"{num_parameters:,}"),
         _row("trained at (height x width)", f"{height} x {width}"),
         _row("temporal cells", cells),
+        _row("schedule", schedule_sentence(network)),
         _row("logits of a step", logits_sentence(network)),
         _row("classes", ", ".join(config.classes)),
         _row("data", f"{config.dataset.spec} (fingerprint {config.dataset.fingerprint[:16]})"),
@@ -66,6 +68,20 @@ def model_card(config: "ModelConfig", results: "ModelMetrics", num_parameters: i
         "",
     ]
     return "\n".join(lines)
+
+
+def schedule_sentence(network: "NetworkSpec") -> str:
+    """What runs at which frame, and how to run the exported phases."""
+    schedule = network.schedule
+    if schedule is None:
+        return "none: every frame runs the whole network"
+    values = (f"{name} {value}" for name, value in asdict(schedule).items() if name != "kind")
+    warmup = schedule.warmup_frames
+    return (
+        f"{schedule.kind} ({'; '.join(values)}): frame t after a reset runs phase t modulo {schedule.num_phases}, "
+        f"exported as model.phase0.onnx to model.phase{schedule.num_phases - 1}.onnx, all with the same state; "
+        + (f"the first {warmup} frames are a warm-up and worse than those after them" if warmup else "no warm-up")
+    )
 
 
 def logits_sentence(network: "NetworkSpec") -> str:

@@ -1,7 +1,8 @@
 """The model folder: config, weights, metrics, card, checksums on disk. Knows nothing of training or search.
 
 Layout of Hugging Face: config.json, model.safetensors, metrics.json, README.md, SHA256SUMS; export adds
-model.onnx. Nothing in it is executed or unpickled, and everything is checked before anything is built.
+model.onnx, or model.phase0.onnx and so on where the network has a schedule. Nothing in it is executed or
+unpickled, and everything is checked before anything is built.
 """
 
 import re
@@ -56,14 +57,17 @@ class TrainingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """config.json. `schedule`: each stage is computed every so many frames; all ones means every frame."""
+    """config.json. `schedule`: each stage is computed every so many frames; all ones means every frame.
+
+    How it is computed in between is said by the architecture's own schedule.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     architecture: Architecture
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=255)]
     palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Field(min_length=2, max_length=255)]
     size: tuple[Side, Side]
-    schedule: Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], Field(min_length=1, max_length=8)]
+    schedule: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1, max_length=8)]
     dataset: DatasetFacts
     training: TrainingFacts
     schema: Literal[1] = 1
@@ -97,7 +101,7 @@ class Model:
 
 def schedule_of(architecture: Architecture) -> tuple[int, ...]:
     """Refresh period of every stage, in frames."""
-    return (1,) * len(architecture.video.stages)
+    return architecture.video.refresh_periods
 
 
 def write_model(

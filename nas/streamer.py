@@ -20,7 +20,7 @@ UInt8Array = npt.NDArray[np.uint8]
 
 
 class Streamer:
-    """Segments a video frame by frame: `step` carries the state, `reset` starts a new video.
+    """Segments a video frame by frame: `step` carries the state and the phase, `reset` starts a new video.
 
     Frames are brought to the size the network was trained at (or `size_hw`), and the class scores back to the
     frame's own size. A frame of another size than the one before starts a new video.
@@ -34,10 +34,12 @@ class Streamer:
         self._network = model.network
         self._state: tuple[Tensor, ...] | None = None
         self._frame_hw: tuple[int, int] | None = None
+        self._num_seen = 0
 
     def reset(self) -> None:
         """Forget the past: call it at the start of another video, at a cut and at a gap."""
         self._state = None
+        self._num_seen = 0
 
     def step(self, frame_HWC: UInt8Array) -> UInt8Array:
         """One RGB frame, uint8 H x W x 3 -> labels, uint8 H x W.
@@ -57,7 +59,8 @@ class Streamer:
                 )
             if self._state is None:
                 self._state = self._network.initial_state(1, *self.size_hw)
-            logits_BKhw, self._state = self._network.step(frame_BCHW, self._state)
+            logits_BKhw, self._state = self._network.step(frame_BCHW, self._state, self._num_seen)
+            self._num_seen += 1
             logits_BKhw = self._network.upsample(logits_BKhw, *self.size_hw)
             if frame_hw != self.size_hw:
                 logits_BKhw = F.interpolate(logits_BKhw, frame_hw, mode="bilinear", align_corners=False)

@@ -14,6 +14,7 @@ from search_spaces.detail_spec import DetailSpec
 from search_spaces.door import STRICT, dump_json, parse_json
 from search_spaces.errors import InputError
 from search_spaces.network_spec import NetworkSpec, Placement, TemporalSite
+from search_spaces.schedule_rules import heads_refusal
 from search_spaces.stage_spec import (
     Activation,
     Attention,
@@ -67,6 +68,13 @@ class Architecture:
     network: Annotated[NetworkSpec | PointSpec, Field(discriminator="kind")]
     training: TrainingSpec = TrainingSpec()
     schema: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.network, NetworkSpec):
+            training = self.training
+            refusal = heads_refusal(self.network, auxiliary=training.auxiliary, boundary=training.boundary)
+            if refusal is not None:
+                raise ValueError(refusal)
 
     @property
     def key(self) -> str:

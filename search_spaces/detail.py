@@ -52,9 +52,16 @@ class Detail(nn.Module):
         )
         self.fusion = DETAIL_FUSIONS[spec.fusion](meeting)
 
-    def start(self, frame_NCHW: Tensor, source_NCHW: Tensor) -> Tensor:
-        """The branch's first feature: its own of the frame, or the one that it starts from."""
-        out: Tensor = self.stem(frame_NCHW) if self.from_frame else source_NCHW
+    def join(
+        self, frame_NCHW: Tensor | None, source_NCHW: Tensor, beside_NCHW: Tensor | None, context_NChw: Tensor
+    ) -> Tensor:
+        """The branch with the context joined.
+
+        It starts from the frame, where it has a stem, from `source_NCHW`, or goes on from what stood beside the stages.
+        """
+        if beside_NCHW is None:
+            beside_NCHW = self.stem(frame_NCHW) if self.from_frame else source_NCHW
+        out: Tensor = self(beside_NCHW, context_NChw)
         return out
 
     def forward(self, branch_NCHW: Tensor, context_NChw: Tensor) -> Tensor:

@@ -58,13 +58,19 @@ def _settled(space: SearchSpace, wanted: Mapping[str, Leaf], point: _Point, befo
     Else a change would be judged by what old answers happen to mean among the new options.
     """
     distance = _distance(wanted, point.decoded)
-    for name in [name for name, options in point.options.items() if before.options.get(name) != options]:
+    settled: set[str] = set()
+    while True:
+        # What an answer given here brings is settled as well.
+        changed = (name for name, options in point.options.items() if before.options.get(name) != options)
+        name = next((name for name in changed if name not in settled), None)
+        if name is None:
+            return point
+        settled.add(name)
         for option in point.options.get(name, ()):
             other = _answered(space, {**point.answers, name: option})
             found = _distance(wanted, other.decoded)
             if found < distance:
                 point, distance = other, found
-    return point
 
 
 def _answered(space: SearchSpace, answers: Mapping[str, object]) -> _Point:

@@ -11,6 +11,8 @@ from search_spaces.cells.specs import CellSpec, FeedbackSpec
 from search_spaces.decoder_spec import DESCENDING, SKIPLESS, DecoderSpec
 from search_spaces.detail_spec import OPEN_ENDED, DetailSpec
 from search_spaces.door import STRICT
+from search_spaces.schedule_rules import schedule_refusal
+from search_spaces.schedule_spec import ClockworkSpec, DistributedSpec, ScheduleSpec
 from search_spaces.stage_spec import WITHIN_BLOCKS, Channels, StageSpec, StemSpec
 
 Placement = Literal[
@@ -60,7 +62,11 @@ class TemporalSite:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """A streaming segmentation network: scale, stem, stages, context, detail branch, decoder, temporal cells."""
+    """A streaming segmentation network: scale, stem, stages, context, detail branch, decoder, cells, schedule.
+
+    A temporal cell after a stage keeps that stage's clock: it is stepped when the stage is computed. With keyframes
+    all cells are stepped at key frames alone; otherwise those of skips, decoder and logits are at every frame.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     stem: StemSpec
@@ -72,6 +78,8 @@ class NetworkSpec:
     detail: DetailSpec | None = None
     context_channels: Channels | None = None
     """Of what a deep_aggregation gives, where they are not those of the last stage."""
+    schedule: ScheduleSpec | None = None
+    """None: every frame whole."""
     kind: Literal["video"] = "video"
 
     def __post_init__(self) -> None:
@@ -88,6 +96,9 @@ class NetworkSpec:
         self._check_skips()
         self._check_decoder()
         self._check_sites()
+        refusal = schedule_refusal(self)
+        if refusal is not None:
+            raise ValueError(refusal)
 
     def _check_context(self) -> None:
         if self.context_channels is None:
@@ -232,6 +243,27 @@ class NetworkSpec:
             return (decoder.skip_stride,)
         between = {stride for stride in self.early_strides if decoder.skip_stride <= stride < self.decoder_stride}
         return tuple(sorted(between, reverse=True))
+
+    @property
+    def read_indices(self) -> tuple[int, ...]:
+        """Index into (stem, stage 0, stage 1, ...) of what decoder and detail branch read beside the last feature."""
+        detail = () if self.detail is None or self.detail.stem is not None else (self.detail.stride,)
+        return tuple(sorted({self.source_at(stride) for stride in (*self.skip_strides, *detail)}))
+
+    @property
+    def refresh_periods(self) -> tuple[int, ...]:
+        """Every so many frames all of a stage has been computed anew; 1 without a schedule."""
+        if isinstance(self.schedule, ClockworkSpec):
+            return self.schedule.periods
+        every = (1,) * len(self.stages)
+        if isinstance(self.schedule, DistributedSpec):
+            return (*every[:-1], self.schedule.num_paths)
+        return every if self.schedule is None else (self.schedule.period,) * len(self.stages)
+
+    @property
+    def num_phases(self) -> int:
+        """Length of the schedule in frames: frame t runs phase t modulo this."""
+        return 1 if self.schedule is None else self.schedule.num_phases
 
     @property
     def head_stride(self) -> int:

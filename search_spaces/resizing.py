@@ -17,12 +17,17 @@ def scaled_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
     return -(-height * numerator // denominator), -(-width * numerator // denominator)
 
 
+def feature_hw(height: int, width: int, stride: int, spec: NetworkSpec) -> tuple[int, int]:
+    """The size of a feature at a stride of the scaled input, for a frame of this size."""
+    scaled = scaled_hw(height, width, spec)
+    return -(-scaled[0] // stride), -(-scaled[1] // stride)
+
+
 def logits_hw(height: int, width: int, spec: NetworkSpec) -> tuple[int, int]:
     """The size of the class scores that a step gives for a frame of this size."""
     if spec.decoder.logits == "full":
         return height, width
-    scaled = scaled_hw(height, width, spec)
-    return -(-scaled[0] // spec.head_stride), -(-scaled[1] // spec.head_stride)
+    return feature_hw(height, width, spec.head_stride, spec)
 
 
 def resize(feature_NCHW: Tensor, height: int, width: int) -> Tensor:

@@ -42,10 +42,11 @@ SMALL: Rules = {
 
 SPACES: Mapping[str, SpaceEntry] = {
     "video_cells": SpaceEntry(
-        VideoCells, "scale, stem, stages, factorizations, activations, decoder, temporal cell, temporal loss"
+        VideoCells, "scale, stem, stages, factorizations, activations, decoder, temporal cells, schedule, temporal loss"
     ),
     "video_cells:encoder": SpaceEntry(
-        partial(Restricted, VideoCells(), {"temporal.sites": (0,)}), "the same without temporal cells"
+        partial(Restricted, VideoCells(), {"temporal.sites": (0,), "network.schedule": ("none",)}),
+        "the same without temporal cells or schedules",
     ),
     "video_cells:temporal": SpaceEntry(TemporalCells, "temporal cells alone, on the network plain_small"),
     "video_cells:small": SpaceEntry(

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InputError
+from search_spaces.frame_phases import phase_given
 from search_spaces.fuse import fuse_branches
 from search_spaces.network import build
 from search_spaces.network import num_parameters as parameters_of
@@ -215,8 +216,10 @@ def _absorb(nodes: list[_Node], index: int, absorbed: set[int]) -> tuple[str, ..
 
 
 @lru_cache(maxsize=4096)
-def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> tuple[OpCall, ...]:
-    """The fusion groups that `step` executes for one frame of `size_hw`, in order.
+def op_calls(
+    architecture: Architecture, size_hw: tuple[int, int], num_classes: int, phase: int = 0
+) -> tuple[OpCall, ...]:
+    """The fusion groups that `step` executes for one frame of `size_hw` in a phase of the schedule, in order.
 
     Raises:
         InputError: the architecture cannot be built.
@@ -224,17 +227,17 @@ def op_calls(architecture: Architecture, size_hw: tuple[int, int], num_classes: 
     """
     with torch.device("meta"):
         model = build(architecture, num_classes).eval()
-    return step_calls(model, size_hw)
+    return step_calls(model, size_hw, phase)
 
 
-def step_calls(model: nn.Module, size_hw: tuple[int, int]) -> tuple[OpCall, ...]:
+def step_calls(model: nn.Module, size_hw: tuple[int, int], phase: int = 0) -> tuple[OpCall, ...]:
     """As `op_calls`, of a module on the meta device and in eval mode that has the methods of a VideoSegmenter."""
     streaming = cast("Any", model)
     with torch.device("meta"), torch.no_grad():
         fuse_branches(model)
         frame = torch.empty(1, 3, *size_hw)
         state = streaming.initial_state(1, *size_hw)
-        return calls_of(lambda: streaming.step(frame, state))
+        return calls_of(lambda: streaming.step(frame, state, *phase_given(model, phase)))
 
 
 def calls_of(run: Callable[[], object]) -> tuple[OpCall, ...]:
@@ -246,8 +249,15 @@ def calls_of(run: Callable[[], object]) -> tuple[OpCall, ...]:
 
 
 def num_macs(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> int:
-    """Multiply-accumulates of convolutions, matrix products and inner products for one frame."""
-    return sum(call.macs for call in op_calls(architecture, size_hw, num_classes))
+    """Multiply-accumulates of convolutions, matrix products and inner products a frame, mean over the phases."""
+    macs = phase_macs(architecture, size_hw, num_classes)
+    return round(sum(macs) / len(macs))
+
+
+def phase_macs(architecture: Architecture, size_hw: tuple[int, int], num_classes: int) -> tuple[int, ...]:
+    """As `num_macs`, of every phase of the schedule; one number where there is none."""
+    phases = range(architecture.video.num_phases)
+    return tuple(sum(call.macs for call in op_calls(architecture, size_hw, num_classes, phase)) for phase in phases)
 
 
 def num_parameters(architecture: Architecture, num_classes: int) -> int:
@@ -262,7 +272,9 @@ def require_affordable(architecture: Architecture, size_hw: tuple[int, int], num
         InputError: too many parameters or classes, or a feature of more than MAX_FEATURE_VALUES at this size.
     """
     largest = max(
-        call.out_channels * call.out_hw[0] * call.out_hw[1] for call in op_calls(architecture, size_hw, num_classes)
+        call.out_channels * call.out_hw[0] * call.out_hw[1]
+        for phase in range(architecture.video.num_phases)
+        for call in op_calls(architecture, size_hw, num_classes, phase)
     )
     if largest > MAX_FEATURE_VALUES:
         raise InputError(

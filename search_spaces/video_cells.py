@@ -1,4 +1,4 @@
-"""The hierarchical space `video_cells`: network, stages, convolutions, activations, temporal cell, training.
+"""The hierarchical space `video_cells`: network, stages, convolutions, activations, temporal cells, schedule, training.
 
 Knows nothing of searchers. Choices are shared by the layers of a stage, as in MnasNet (Tan et al. 2019,
 arXiv:1807.11626). A question is asked only where its answer changes the network.
@@ -10,6 +10,8 @@ from typing import Literal
 from search_spaces.architecture import Architecture, NetworkSpec, TrainingSpec
 from search_spaces.decisions import Choose
 from search_spaces.network_questions import CONTEXTS, ask_decoder, ask_detail, ask_stem
+from search_spaces.schedule_questions import ask_schedule
+from search_spaces.schedule_rules import heads_refusal
 from search_spaces.stage_questions import ask_stage, joined
 from search_spaces.temporal_questions import ask_temporal
 
@@ -23,7 +25,7 @@ class VideoCells:
     """The full space. Every level is alive; what a question offers depends on the answers before it."""
 
     def decode(self, choose: Choose) -> Architecture:
-        """Ask level by level: network, stem, stages, detail branch, decoder, temporal cell, training."""
+        """Ask level by level: network, stem, stages, detail branch, decoder, cells, schedule, training."""
         scale = choose("network.input_scale", SCALES)
         stem = ask_stem(choose)
         # In the order that keeps the stages' own strides when the stem's changes: neighbours stay alike.
@@ -46,12 +48,17 @@ class VideoCells:
             decoder=ask_decoder(choose, output_stride if detail is None else detail.stride),
         )
         network = replace(still, temporal=ask_temporal(choose, still.placements))
-        return Architecture(network, _training(choose))
+        network = replace(network, schedule=ask_schedule(choose, network))
+        return Architecture(network, _training(choose, network))
 
 
-def _training(choose: Choose) -> TrainingSpec:
+def _training(choose: Choose, network: NetworkSpec) -> TrainingSpec:
+    """Heads are offered where the schedule leaves a feature of every frame for them."""
+    weight = choose("training.temporal_weight", TEMPORAL_WEIGHTS)
+    auxiliary = heads_refusal(network, auxiliary=True, boundary=False) is None
+    boundary = heads_refusal(network, auxiliary=False, boundary=True) is None
     return TrainingSpec(
-        choose("training.temporal_weight", TEMPORAL_WEIGHTS),
-        auxiliary=choose("training.auxiliary", (False, True)),
-        boundary=choose("training.boundary", (False, True)),
+        weight,
+        auxiliary=auxiliary and choose("training.auxiliary", (False, True)),
+        boundary=boundary and choose("training.boundary", (False, True)),
     )

@@ -45,6 +45,7 @@ from search_spaces.ops.registry import CONVS
 from search_spaces.part_catalogue import PARTS
 from search_spaces.presets import PRESETS
 from search_spaces.resizing import SCALES
+from search_spaces.schedules import SCHEDULES
 from search_spaces.stage_spec import WITHIN_BLOCKS
 from search_spaces.stems import STEMS, PatchConv
 
@@ -174,6 +175,11 @@ class TestEverythingIsListed:
         for name, entry in OPS.items():
             assert SOURCE.search(entry.source), name
 
+    def test_schedules_say_where_they_come_from(self) -> None:
+        for name, entry in SCHEDULES.items():
+            assert SOURCE.search(entry.source), name
+            assert entry.survey.startswith("5.3"), name
+
     def test_presets_say_where_they_come_from(self) -> None:
         for name, entry in PRESETS.items():
             assert isinstance(entry.architecture, Architecture)
@@ -186,7 +192,8 @@ def _algorithms() -> list[Path]:
     folders = ("nas/searchers", "search_spaces/cells", "search_spaces/ops")
     files = [path for folder in folders for path in (ROOT / folder).glob("*.py") if path.stem not in plain]
     evaluators = ("metrics", "temporal_metrics", "losses", "training_heads")
-    network = ("stems", "contexts", "decoders", "detail", "detail_fusions", "exchanges")
+    network = ("stems", "contexts", "decoders", "detail", "detail_fusions", "exchanges", "keyframes", "distributed")
+    network += ("schedule_spec",)
     return [
         *files,
         *(ROOT / "evaluators" / f"{name}.py" for name in evaluators),

@@ -57,7 +57,7 @@ class Streamed(nn.Module):
         """A clip from its first frame on: logits_BTKHW."""
         return self.roll(clip_BTCHW, self.initial_state(clip_BTCHW.shape[0], *clip_BTCHW.shape[-2:]))[0]
 
-    def roll(self, clip_BTCHW: Tensor, state: State) -> tuple[Tensor, State]:
+    def roll(self, clip_BTCHW: Tensor, state: State, phase: int = 0) -> tuple[Tensor, State]:
         """A clip that goes on from `state`: (logits_BTKHW, next state). Frames run as one batch, the cell in time."""
         shape = clip_BTCHW.shape[:2]
         frames_NCHW = clip_BTCHW.flatten(0, 1)

@@ -64,7 +64,7 @@ def _exported(entry: Entry, size_hw: tuple[int, int], num_classes: int, path: Pa
     if not parity.ok:
         name = " ".join(entry.key.values())
         raise UnfaithfulExportError(f"{name}: the export differs from torch by {parity.relative:.2g} of the range")
-    return Candidate(size_hw, str(path))
+    return Candidate(size_hw, (str(path),))
 
 
 def _figures(measured: Measurement) -> dict[str, str]:

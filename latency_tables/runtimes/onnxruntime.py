@@ -7,50 +7,54 @@ parameters at 360 x 480), so what is measured here holds for users of either.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
-
-_FRAME, _LOGITS, _STATE, _NEXT = "frame", "logits", "state_", "next_state_"
+from latency_tables.runtimes.base import (
+    FRAME,
+    LOGITS,
+    Candidate,
+    FloatArray,
+    StreamingStep,
+    require_alike,
+    state_names,
+    successor,
+)
 
 
 class OnnxStep:
-    """A session with its carried state."""
+    """A session for every phase of the schedule, and the state that they hand on to each other.
 
-    num_phases = 1
+    Phases may share a session.
+    """
 
-    def __init__(self, session: Any) -> None:
-        inputs = {node.name: _static_shape(node) for node in session.get_inputs()}
-        outputs = {node.name: _static_shape(node) for node in session.get_outputs()}
-        states = sorted((n for n in inputs if n.startswith(_STATE)), key=lambda n: int(n[len(_STATE) :]))
-        expected = {_LOGITS, *(f"{_NEXT}{name[len(_STATE) :]}" for name in states)}
-        if _FRAME not in inputs or set(inputs) != {_FRAME, *states} or set(outputs) != expected:
-            raise ValueError(
-                f"inputs {sorted(inputs)} and outputs {sorted(outputs)} given; a streaming step has "
-                f"{_FRAME}, {_STATE}0..n and {_LOGITS}, {_NEXT}0..n"
-            )
+    def __init__(self, sessions: Sequence[Any]) -> None:
+        require_alike([_shapes(session) for session in sessions])
+        inputs, outputs = _shapes(sessions[0])
+        states = state_names(inputs, outputs)
         for name in states:
-            successor = f"{_NEXT}{name[len(_STATE) :]}"
-            if inputs[name] != outputs[successor]:
-                raise ValueError(f"{name} is {inputs[name]} but {successor} is {outputs[successor]}")
-        self.frame_shape_BCHW = inputs[_FRAME]
-        self._session = session
-        self._logits = np.zeros(outputs[_LOGITS], np.float32)
+            if inputs[name] != outputs[successor(name)]:
+                raise ValueError(f"{name} is {inputs[name]} but {successor(name)} is {outputs[successor(name)]}")
+        self.frame_shape_BCHW = inputs[FRAME]
+        self.num_phases = len(sessions)
+        self._sessions = sessions
+        self._logits = np.zeros(outputs[LOGITS], np.float32)
         self._states = [[np.zeros(inputs[name], np.float32) for name in states] for _ in range(2)]
-        self._bindings = [self._bind(states, source) for source in range(2)]
+        self._bindings = [[self._bind(session, states, source) for source in range(2)] for session in sessions]
         self._source = 0
+        self._phase = 0
 
-    def _bind(self, states: list[str], source: int) -> Any:
+    def _bind(self, session: Any, states: list[str], source: int) -> Any:
         """A binding that reads the states of set `source` and writes the other set."""
-        binding = self._session.io_binding()
-        _bind_output(binding, _LOGITS, self._logits)
+        binding = session.io_binding()
+        _bind_output(binding, LOGITS, self._logits)
         for index, name in enumerate(states):
             _bind_input(binding, name, self._states[source][index])
-            _bind_output(binding, f"{_NEXT}{name[len(_STATE) :]}", self._states[1 - source][index])
+            _bind_output(binding, successor(name), self._states[1 - source][index])
         return binding
 
     @property
@@ -64,7 +68,8 @@ class OnnxStep:
         return self._states[self._source]
 
     def reset(self) -> None:
-        """State back to zero."""
+        """State back to zero, phase back to 0."""
+        self._phase = 0
         for state in self._states[self._source]:
             state.fill(0.0)
 
@@ -79,10 +84,11 @@ class OnnxStep:
                 f"frame {frame_BCHW.dtype} {frame_BCHW.shape} given, float32 {self.frame_shape_BCHW} needed"
             )
         frame = np.ascontiguousarray(frame_BCHW)
-        binding = self._bindings[self._source]
-        _bind_input(binding, _FRAME, frame)
-        self._session.run_with_iobinding(binding)
+        binding = self._bindings[self._phase][self._source]
+        _bind_input(binding, FRAME, frame)
+        self._sessions[self._phase].run_with_iobinding(binding)
         self._source = 1 - self._source
+        self._phase = (self._phase + 1) % self.num_phases
         return self._logits
 
     def synchronize(self) -> None:
@@ -109,16 +115,17 @@ class OnnxRuntime:
         }
 
     def load(self, candidate: Candidate, precision: str, threads: int) -> StreamingStep:
-        """Load `candidate.onnx_path`.
+        """Load `candidate.onnx_paths`.
 
         Raises:
-            ValueError: no file is given, it is not a streaming step, or it has another size.
+            ValueError: no file is given, one is not a streaming step, or it has another size.
         """
         if precision != "f32":
             raise ValueError(f"precision {precision!r} given, f32 allowed")
-        if candidate.onnx_path is None:
-            raise ValueError("onnx_path: none given, an exported network is needed")
-        step = OnnxStep(open_session(Path(candidate.onnx_path), threads))
+        if not candidate.onnx_paths:
+            raise ValueError("onnx_paths: none given, an exported network is needed")
+        sessions = {path: open_session(Path(path), threads) for path in dict.fromkeys(candidate.onnx_paths)}
+        step = OnnxStep([sessions[path] for path in candidate.onnx_paths])
         if step.frame_shape_BCHW[2:] != candidate.size_hw:
             raise ValueError(f"size {candidate.size_hw} asked, the file takes {step.frame_shape_BCHW[2:]}")
         return step
@@ -127,7 +134,7 @@ class OnnxRuntime:
         """The anchor network's file."""
         if path is None:
             raise ValueError("the anchor network's file is missing")
-        return OnnxStep(open_session(path, threads))
+        return OnnxStep([open_session(path, threads)])
 
 
 def open_session(path: Path, threads: int, options: Any = None) -> Any:
@@ -153,6 +160,15 @@ def session_options(threads: int) -> Any:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 3
     return options
+
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _shapes(session: Any) -> tuple[Shapes, Shapes]:
+    """Of inputs and outputs, by name."""
+    inputs = {node.name: _static_shape(node) for node in session.get_inputs()}
+    return inputs, {node.name: _static_shape(node) for node in session.get_outputs()}
 
 
 def _static_shape(node: Any) -> tuple[int, ...]:

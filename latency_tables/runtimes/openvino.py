@@ -3,6 +3,7 @@
 float32 is asked for by name: on processors with bfloat16 units OpenVINO computes in that precision by default.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,38 @@ import numpy as np
 import openvino as ov
 from openvino import properties
 
-from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
-
-_FRAME, _LOGITS, _STATE, _NEXT = "frame", "logits", "state_", "next_state_"
+from latency_tables.runtimes.base import (
+    FRAME,
+    LOGITS,
+    Candidate,
+    FloatArray,
+    StreamingStep,
+    require_alike,
+    state_names,
+    successor,
+)
 
 
 class OpenVinoStep:
-    """An infer request with its carried state."""
+    """An infer request for every phase of the schedule, and the state that they hand on to each other.
 
-    num_phases = 1
+    Phases may share a compiled network. OpenVINO drops inputs that a phase does not read, such as the state that it
+    replaces; all together read all.
+    """
 
-    def __init__(self, compiled: Any) -> None:
-        inputs = {port.any_name: _static_shape(port) for port in compiled.inputs}
-        outputs = {port.any_name: _static_shape(port) for port in compiled.outputs}
-        states = sorted((n for n in inputs if n.startswith(_STATE)), key=lambda n: int(n[len(_STATE) :]))
-        following = [f"{_NEXT}{name[len(_STATE) :]}" for name in states]
-        if set(inputs) != {_FRAME, *states} or set(outputs) != {_LOGITS, *following}:
-            raise ValueError(
-                f"inputs {sorted(inputs)} and outputs {sorted(outputs)} given; a streaming step has "
-                f"{_FRAME}, {_STATE}0..n and {_LOGITS}, {_NEXT}0..n"
-            )
-        self.frame_shape_BCHW = inputs[_FRAME]
-        self._request = compiled.create_infer_request()
-        self._names = tuple(zip(states, following, strict=True))
+    def __init__(self, compiled_phases: Sequence[Any]) -> None:
+        given = [_shapes(compiled.inputs) for compiled in compiled_phases]
+        require_alike([_shapes(compiled.outputs) for compiled in compiled_phases])
+        inputs = {name: shape for shapes in given for name, shape in shapes.items()}
+        require_alike([{**inputs, **shapes} for shapes in given])
+        states = state_names(inputs, _shapes(compiled_phases[0].outputs))
+        self._given = [frozenset(shapes) for shapes in given]
+        self.frame_shape_BCHW = inputs[FRAME]
+        self.num_phases = len(compiled_phases)
+        self._requests = [compiled.create_infer_request() for compiled in compiled_phases]
+        self._names = tuple((name, successor(name)) for name in states)
         self._state = {name: np.zeros(inputs[name], np.float32) for name in states}
+        self._phase = 0
 
     @property
     def state_bytes(self) -> int:
@@ -41,7 +50,8 @@ class OpenVinoStep:
         return sum(state.nbytes for state in self._state.values())
 
     def reset(self) -> None:
-        """State back to zero."""
+        """State back to zero, phase back to 0."""
+        self._phase = 0
         for state in self._state.values():
             state.fill(0.0)
 
@@ -55,11 +65,14 @@ class OpenVinoStep:
             raise ValueError(
                 f"frame {frame_BCHW.dtype} {frame_BCHW.shape} given, float32 {self.frame_shape_BCHW} needed"
             )
-        self._request.infer({_FRAME: np.ascontiguousarray(frame_BCHW), **self._state}, share_inputs=True)
+        request, names = self._requests[self._phase], self._given[self._phase]
+        self._phase = (self._phase + 1) % self.num_phases
+        inputs = {FRAME: np.ascontiguousarray(frame_BCHW), **self._state}
+        request.infer({name: array for name, array in inputs.items() if name in names}, share_inputs=True)
         for name, following in self._names:
             # Copied: the request's own buffer is written again while the next frame reads its state.
-            self._state[name][...] = self._request.get_tensor(following).data
-        logits_BKHW: FloatArray = self._request.get_tensor(_LOGITS).data
+            self._state[name][...] = request.get_tensor(following).data
+        logits_BKHW: FloatArray = request.get_tensor(LOGITS).data
         return logits_BKHW
 
     def synchronize(self) -> None:
@@ -84,16 +97,17 @@ class OpenVinoRuntime:
         }
 
     def load(self, candidate: Candidate, precision: str, threads: int) -> StreamingStep:
-        """Load `candidate.onnx_path`.
+        """Load `candidate.onnx_paths`.
 
         Raises:
-            ValueError: no file is given, it is not a streaming step, or it has another size.
+            ValueError: no file is given, one is not a streaming step, or it has another size.
         """
         if precision != "f32":
             raise ValueError(f"precision {precision!r} given, f32 allowed")
-        if candidate.onnx_path is None:
-            raise ValueError("onnx_path: none given, an exported network is needed")
-        step = OpenVinoStep(compiled(Path(candidate.onnx_path), threads))
+        if not candidate.onnx_paths:
+            raise ValueError("onnx_paths: none given, an exported network is needed")
+        networks = {path: compiled(Path(path), threads) for path in dict.fromkeys(candidate.onnx_paths)}
+        step = OpenVinoStep([networks[path] for path in candidate.onnx_paths])
         if step.frame_shape_BCHW[2:] != candidate.size_hw:
             raise ValueError(f"size {candidate.size_hw} asked, the file takes {step.frame_shape_BCHW[2:]}")
         return step
@@ -102,7 +116,7 @@ class OpenVinoRuntime:
         """The anchor network's file."""
         if path is None:
             raise ValueError("the anchor network's file is missing")
-        return OpenVinoStep(compiled(path, threads))
+        return OpenVinoStep([compiled(path, threads)])
 
 
 def compiled(path: Path, threads: int) -> Any:
@@ -119,6 +133,11 @@ def compiled(path: Path, threads: int) -> Any:
             properties.num_streams: 1,
         },
     )
+
+
+def _shapes(ports: Any) -> dict[str, tuple[int, ...]]:
+    """Of inputs or outputs, by name."""
+    return {port.any_name: _static_shape(port) for port in ports}
 
 
 def _static_shape(port: Any) -> tuple[int, ...]:

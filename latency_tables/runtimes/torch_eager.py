@@ -11,14 +11,13 @@ from latency_tables import anchor
 from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
 from search_spaces.architecture import Architecture
+from search_spaces.frame_phases import num_phases_of, phase_given
 from search_spaces.fuse import fuse_branches
 from search_spaces.training_only import training_only_parts
 
 
 class TorchStep:
     """A module in eval mode with its carried state."""
-
-    num_phases = 1
 
     def __init__(self, model: nn.Module, size_hw: tuple[int, int]) -> None:
         training = [name or "the network" for name, module in model.named_modules() if module.training]
@@ -30,7 +29,13 @@ class TorchStep:
         self._model: Any = cast("Any", model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
         self._size_hw = size_hw
         self._state: tuple[Tensor, ...] = ()
+        self._frame = 0
         self.reset()
+
+    @property
+    def num_phases(self) -> int:
+        """Length of the module's schedule."""
+        return num_phases_of(self._model)
 
     @property
     def state_bytes(self) -> int:
@@ -38,14 +43,16 @@ class TorchStep:
         return sum(tensor.numel() * tensor.element_size() for tensor in self._state)
 
     def reset(self) -> None:
-        """State back to zero."""
+        """State back to zero, phase back to 0."""
+        self._frame = 0
         self._state = self._model.initial_state(1, *self._size_hw)
 
     def step(self, frame_BCHW: FloatArray) -> FloatArray:
         """One frame; the logits_BKHW share the memory of torch's output."""
         with torch.inference_mode():
             frame = torch.from_numpy(frame_BCHW).contiguous(memory_format=torch.channels_last)
-            logits_BKHW, self._state = self._model.step(frame, self._state)
+            logits_BKHW, self._state = self._model.step(frame, self._state, *phase_given(self._model, self._frame))
+        self._frame += 1
         return cast("FloatArray", logits_BKHW.numpy())
 
     def synchronize(self) -> None:

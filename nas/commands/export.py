@@ -23,7 +23,10 @@ def export(
     json_output: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write MODEL_DIR/model.onnx: one frame and its state, compared with torch before it gets its name."""
+    """Write MODEL_DIR/model.onnx: one frame and its state, compared with torch before it gets its name.
+
+    A network with a schedule gets model.phase0.onnx and so on, one for every phase.
+    """
 
     def work() -> Answer:
         from nas.export import export_model
@@ -31,15 +34,16 @@ def export(
         done = export_model(model_dir, runtime, size_hw(size) if size else None)
         height, width = done.size_hw
         facts = {
-            "file": str(done.path),
+            "files": [str(path) for path in done.paths],
             "size_hw": [height, width],
             "runtime": done.runtime,
             "max_abs_difference": done.max_abs,
             "relative_difference": done.relative,
             "frames_compared": done.num_frames,
         }
+        files = ", ".join(map(str, done.paths))
         line = (
-            f"written: {done.path} ({height}x{width}); equals torch over {done.num_frames} frames in "
+            f"written: {files} ({height}x{width}); equals torch over {done.num_frames} frames in "
             f"{done.runtime} within {done.relative:.2g} of the logits' range"
         )
         return Answer(facts, (line,))

@@ -1,12 +1,16 @@
 """`vidseg-nas list`: what can be named elsewhere. Knows nothing of what the names stand for."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nas.commands.measured import cost_facts, latency_facts
 from nas.commands.output import Answer, DebugOption, JsonOption, answer
+
+if TYPE_CHECKING:
+    from search_spaces.schedules import ScheduleEntry
 
 Facts = Mapping[str, Any]
 Names = Mapping[str, str | Facts]
@@ -82,8 +86,6 @@ def _presets() -> Names:
 
 
 def _cells() -> Names:
-    from dataclasses import asdict
-
     from search_spaces.cell_costs import REFERENCE_CHANNELS, REFERENCE_HW, cell_cost, forms_of
     from search_spaces.cells.registry import CELLS
 
@@ -105,6 +107,7 @@ def _cells() -> Names:
 def _ops() -> Names:
     from search_spaces.op_catalogue import OPS, REFERENCE_CHANNELS, REFERENCE_HW, reference_cost
     from search_spaces.part_catalogue import PARTS
+    from search_spaces.schedules import SCHEDULES
 
     at = f"{REFERENCE_CHANNELS} channels, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}"
     found: dict[str, Facts] = {}
@@ -121,7 +124,23 @@ def _ops() -> Names:
             found[name] = {**origin, **nothing, "note": part.free, "at": at}
         else:
             found[name] = {**origin, **cost_facts(part.kind, part.option), "at": at}
+    found.update({name: _schedule(entry) for name, entry in SCHEDULES.items()})
     return found
+
+
+def _schedule(entry: "ScheduleEntry") -> Facts:
+    """What a schedule costs is what it leaves of a network, so it is stated on one."""
+    from search_spaces.schedules import REFERENCE_HW, REFERENCE_PRESET, schedule_cost
+
+    cost = schedule_cost(entry.typical)
+    values = ", ".join(f"{name} {value}" for name, value in asdict(entry.typical).items() if name != "kind")
+    summary = f"{entry.summary}; here {values}, the dearest phase {cost.worst_macs} MACs"
+    return {
+        "kind": "schedule", "source": entry.source, "survey": entry.survey,
+        "parameters": cost.parameters, "macs": cost.macs, "state_bytes": cost.state_bytes,
+        "latency": latency_facts("schedule", entry.typical.kind), "summary": summary,
+        "at": f"preset {REFERENCE_PRESET}, {REFERENCE_HW[0]}x{REFERENCE_HW[1]}",
+    }  # fmt: skip
 
 
 def _activations() -> Names:

@@ -52,10 +52,18 @@ def measure(
     answer(json_output, work)
 
 
+def _phases(found: "Measurement") -> str:
+    """The phases of a schedule; nothing where there is none."""
+    if len(found.phases) == 1:
+        return ""
+    wall_ms = ", ".join(f"{phase.wall_p10_ms:.3f}" for phase in found.phases)
+    return f" of {len(found.phases)}; wall p10 of each {wall_ms} ms"
+
+
 def _lines(found: "Measurement", fps: float | None) -> list[str]:
     lines = [
         f"latency: {found.latency_ms:.3f} ms a frame ± {found.halfwidth_ms:.3f} (95 %, {found.n} runs)",
-        f"worst phase: {found.latency_worst_ms:.3f} ms",
+        f"worst phase: {found.latency_worst_ms:.3f} ms{_phases(found)}",
         f"wall: min {found.wall_min_ms:.3f}, p10 {found.wall_p10_ms:.3f}, p50 {found.wall_p50_ms:.3f}, "
         f"p90 {found.wall_p90_ms:.3f}, p99 {found.wall_p99_ms:.3f} ms; jitter {found.jitter:.2f}",
         f"CPU time: min {found.cpu_min_ms:.3f}, p10 {found.cpu_p10_ms:.3f}, p50 {found.cpu_p50_ms:.3f} ms",

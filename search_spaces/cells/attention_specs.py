@@ -32,7 +32,7 @@ class AttentionPropagationSpec:
     """Attention over the last `frames` frames, kept pooled by `pool`, compared by `key_channels`."""
 
     __pydantic_config__: ClassVar = STRICT
-    frames: Literal[2, 3] = 2
+    frames: Literal[1, 2, 3] = 2
     pool: Literal[3, 4] = 4
     key_channels: Literal[16, 32, 64] = 16
     kind: Literal["attention_propagation"] = "attention_propagation"

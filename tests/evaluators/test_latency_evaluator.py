@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from search_spaces.architecture import (
 )
 from search_spaces.cells.specs import ConvGRUSpec
 from search_spaces.errors import InputError, MissingExtraError
+from search_spaces.schedule_spec import KeyframesSpec
 
 QUICK = TimingProtocol("quick", 3, 0.0, 5, 0.0, 3, 15, 0.0, 0.02, 60.0)
 POINT = Architecture(PointSpec((("op", 1),)))
@@ -64,14 +66,26 @@ def test_one_job_raises_its_reason(tmp_path: Path) -> None:
 def test_an_export_that_differs_is_never_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exporter is made to write another network than the one asked for."""
     pytest.importorskip("onnxruntime")
-    export = latency.export_step
+    export = latency.export_phases
 
-    def other(model: object, size_hw: tuple[int, int], path: Path, metadata: dict[str, str]) -> None:
-        export(latency.build_random(_network(4), 5, seed=99), size_hw, path, metadata)
+    def other(model: object, size_hw: tuple[int, int], path: Path, metadata: dict[str, str]) -> tuple[Path, ...]:
+        return export(latency.build_random(_network(4), 5, seed=99), size_hw, path, metadata)
 
-    monkeypatch.setattr(latency, "export_step", other)
+    monkeypatch.setattr(latency, "export_phases", other)
     with pytest.raises(MeasureError, match=r"the exported network differs from torch by \d"):
         _evaluator(tmp_path)(Job("measure", _network(4)))
+
+
+@pytest.mark.parametrize("target", ["onnxruntime:f32:1@thiscpu", "torch:f32:1@thiscpu"])
+def test_a_schedule_is_measured_over_its_phases(target: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    spec = replace(_network(16).video, schedule=KeyframesSpec(2))
+    metrics = _evaluator(tmp_path, target)(Job("measure", Architecture(spec))).metrics
+    assert metrics["latency_worst_ms"] >= metrics["latency_ms"] > 0
+    assert metrics["state_kb"] == 12 * 16 * 5 * 4 / 1e3
+    costs = [CostEvaluator((48, 64), 5)(Job("cost", Architecture(s))).metrics for s in (spec, _network(16).video)]
+    assert costs[0]["macs_m"] == pytest.approx(costs[1]["macs_m"] / 2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_identity_names_target_size_and_protocol(tmp_path: Path) -> None:

@@ -197,9 +197,9 @@ def test_large_frames_run_in_shorter_chunks(data: TrainingData, monkeypatch: pyt
     sizes: list[int] = []
     roll = model.roll
 
-    def watched(clip_BTCHW: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, object]:
+    def watched(clip_BTCHW: torch.Tensor, state: tuple[torch.Tensor, ...], phase: int) -> tuple[torch.Tensor, object]:
         sizes.append(clip_BTCHW.shape[1])
-        return roll(clip_BTCHW, state)
+        return roll(clip_BTCHW, state, phase)
 
     monkeypatch.setattr(model, "roll", watched)
     whole = predictor(model)(video)

@@ -28,7 +28,7 @@ SIZE_HW = (48, 64)
 def good(gru_architecture: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
     path = tmp_path_factory.mktemp("protocol") / "good.onnx"
     export_step(build_random(gru_architecture, 5, seed=0), SIZE_HW, path, {})
-    return Candidate(SIZE_HW, str(path), gru_architecture.to_json(), 5)
+    return Candidate(SIZE_HW, (str(path),), gru_architecture.to_json(), 5)
 
 
 def _fails_at_run_time(path: Path) -> Candidate:
@@ -52,7 +52,7 @@ def _fails_at_run_time(path: Path) -> Candidate:
     )
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
     path.write_bytes(model.SerializeToString())
-    return Candidate(SIZE_HW, str(path))
+    return Candidate(SIZE_HW, (str(path),))
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])
@@ -80,8 +80,8 @@ def test_bad_candidates_fail_with_their_reason_and_the_others_go_on(
     good: Candidate, target: Target, quick: TimingProtocol, tmp_path: Path
 ) -> None:
     (tmp_path / "noise.onnx").write_bytes(b"not a graph")
-    noise = Candidate(SIZE_HW, str(tmp_path / "noise.onnx"))
-    missing = Candidate(SIZE_HW, str(tmp_path / "missing.onnx"))
+    noise = Candidate(SIZE_HW, (str(tmp_path / "noise.onnx"),))
+    missing = Candidate(SIZE_HW, (str(tmp_path / "missing.onnx"),))
     failing = _fails_at_run_time(tmp_path / "failing.onnx")
     results = measure([noise, good, failing, missing, good], target, quick, seed=0)
     assert [type(result) for result in results] == [Failure, Measurement, Failure, Failure, Measurement]

@@ -27,7 +27,7 @@ def candidate(
 ) -> Candidate:
     path = tmp_path_factory.mktemp("runtimes") / "model.onnx"
     export_step(network, SIZE_HW, path, {})
-    return Candidate(SIZE_HW, str(path), gru_architecture.to_json(), 5, weights_seed=7)
+    return Candidate(SIZE_HW, (str(path),), gru_architecture.to_json(), 5, weights_seed=7)
 
 
 @pytest.mark.parametrize("name", list(RUNTIMES))
@@ -103,7 +103,7 @@ def test_onnxruntime_refuses_another_size_or_frame(candidate: Candidate) -> None
     pytest.importorskip("onnxruntime")
     runtime = load_runtime("onnxruntime")
     with pytest.raises(ValueError, match=r"size \(64, 64\) asked, the file takes \(48, 64\)"):
-        runtime.load(Candidate((64, 64), candidate.onnx_path), "f32", 1)
+        runtime.load(Candidate((64, 64), candidate.onnx_paths), "f32", 1)
     step = runtime.load(candidate, "f32", 1)
     with pytest.raises(ValueError, match=r"frame float64 .* given, float32 .* needed"):
         step.step(np.zeros((1, 3, *SIZE_HW)))  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def test_onnxruntime_refuses_what_is_no_streaming_step(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match=r"a streaming step has frame, state_0\.\.n and logits, next_state_0\.\.n"):
-        load_runtime("onnxruntime").load(Candidate(SIZE_HW, str(path)), "f32", 1)
+        load_runtime("onnxruntime").load(Candidate(SIZE_HW, (str(path),)), "f32", 1)
 
 
 def test_torch_refuses_train_mode(network: nn.Module) -> None:

@@ -153,8 +153,12 @@ class TestAnswers:
         assert ops["shufflenet_v2"]["kind"] == "block"
         for name, entry in ops.items():
             facts = {"kind", "source", "survey", "parameters", "macs", "state_bytes", "latency", "at"}
-            assert set(entry) - {"note"} == facts, name
+            assert set(entry) - {"note", "summary"} == facts, name
             assert ("note" in entry) == (entry["latency"] is None), name
+        clocked = ops["clockwork"]
+        assert clocked["kind"] == "schedule"
+        assert clocked["macs"] < int(clocked["summary"].split(" MACs")[0].rsplit(" ", 1)[1])
+        assert clocked["state_bytes"] == 3 * 4 * 64 * 45 * 60  # three stages at stride 8
 
     @pytest.mark.parametrize("kind", ["cells", "ops", "activations"])
     def test_what_is_listed_has_been_measured(self, cli: object, kind: str) -> None:

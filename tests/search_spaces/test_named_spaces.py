@@ -34,7 +34,7 @@ def test_fifty_members_stream_and_train_a_step(name: str) -> None:
         with torch.no_grad():
             whole = model(clip)
             for t in range(3):
-                logits, state = model.step(clip[:, t], state)
+                logits, state = model.step(clip[:, t], state, t)
                 assert (logits - whole[:, t]).abs().max() < 1e-4, architecture.to_json()
         model.train()
         optimizer = torch.optim.SGD(model.parameters(), 0.01)
@@ -50,6 +50,7 @@ def test_the_encoder_space_has_no_temporal_cell_and_asks_for_none() -> None:
     for _ in range(50):
         point = sample(make_space("video_cells:encoder"), rng)
         assert point.architecture.video.temporal == ()
+        assert point.architecture.video.schedule is None
         assert not any(name.startswith("temporal") for name in point.genotype)
 
 

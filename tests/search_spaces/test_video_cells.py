@@ -47,7 +47,8 @@ def test_changing_any_single_answer_changes_the_network(seed: int) -> None:
 def _computed(architecture: Architecture) -> tuple[object, ...]:
     """What a step runs and carries: a shift moves channels by views alone, which shows in its state."""
     size_hw = (96, 128)
-    return op_calls(architecture, size_hw, 5), state_bytes(architecture, size_hw, 5)
+    phases = range(architecture.video.num_phases)
+    return [op_calls(architecture, size_hw, 5, phase) for phase in phases], state_bytes(architecture, size_hw, 5)
 
 
 @torch.no_grad()
@@ -55,7 +56,8 @@ def _outputs(architecture: Architecture) -> Tensor:
     """Of equal weights, where these have equal shapes."""
     torch.manual_seed(0)
     model = build(architecture, 5).eval()
-    logits: Tensor = model(torch.rand(1, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
+    num_frames = 2 * model.num_phases + 1
+    logits: Tensor = model(torch.rand(1, num_frames, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
     return logits
 
 
@@ -81,6 +83,7 @@ def test_the_sampled_questions_cover_the_space() -> None:
     asked = Counter(name for seed in range(120) for name in sample(SPACE, random.Random(seed)).genotype)
     conditional = {"stage0.expansion", "stage3.dilation", "decoder.skip_stride", "temporal0.fold", "temporal0.kernel",
                    "temporal0.factorization", "temporal0.share", "temporal1.fusion",
+                   "schedule.period", "schedule.periods", "schedule.join", "schedule.num_paths",
                    "stem.factor", "stem.kernel", "detail.stride", "detail.fusion", "decoder.logits"}  # fmt: skip
     assert conditional <= set(asked)
 
