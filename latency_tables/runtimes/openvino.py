@@ -21,6 +21,7 @@ from latency_tables.runtimes.base import (
     state_names,
     successor,
 )
+from latency_tables.runtimes.signal_stack import signal_stack_kept
 
 
 class OpenVinoStep:
@@ -122,17 +123,15 @@ class OpenVinoRuntime:
 def compiled(path: Path, threads: int) -> Any:
     """The file compiled for the CPU."""
     core = ov.Core()
-    # From bytes: a file cannot then refer to other files beside it.
-    return core.compile_model(
-        core.read_model(path.read_bytes()),
-        "CPU",
-        {
-            properties.hint.inference_precision: ov.Type.f32,
-            properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
-            properties.inference_num_threads: threads,
-            properties.num_streams: 1,
-        },
-    )
+    options = {
+        properties.hint.inference_precision: ov.Type.f32,
+        properties.hint.performance_mode: properties.hint.PerformanceMode.LATENCY,
+        properties.inference_num_threads: threads,
+        properties.num_streams: 1,
+    }
+    with signal_stack_kept():
+        # From bytes: a file cannot then refer to other files beside it.
+        return core.compile_model(core.read_model(path.read_bytes()), "CPU", options)
 
 
 def _shapes(ports: Any) -> dict[str, tuple[int, ...]]:
