@@ -128,7 +128,6 @@ def export_step(
 
 def step_metadata(architecture: Architecture, num_classes: int, size_hw: tuple[int, int]) -> dict[str, str]:
     """The facts every exported step carries; a caller adds its own (classes' names, metrics)."""
-    logits_size = logits_hw(*size_hw, architecture.video)
     return {
         "schema": "1",
         "architecture": architecture.to_json(),
@@ -136,8 +135,7 @@ def step_metadata(architecture: Architecture, num_classes: int, size_hw: tuple[i
         "num_classes": str(num_classes),
         "height": str(size_hw[0]),
         "width": str(size_hw[1]),
-        "logits_height": str(logits_size[0]),
-        "logits_width": str(logits_size[1]),
+        "logits_hw": json.dumps(logits_hw(*size_hw, architecture.video)),
     }
 
 
