@@ -88,8 +88,8 @@ def _learn(found: Decoded, size_hw: tuple[int, int], seed: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = build(found.architecture, NUM_CLASSES).train()
-        # A schedule runs some stages, and some of several paths, first after its warm-up.
-        num_frames = max(3, model.warmup_frames + 1)
+        # With a schedule, until a cell that is stepped once a cycle has a past to look at.
+        num_frames = max(3, model.warmup_frames + 1, 2 * model.num_phases)
         clip_BTCHW = torch.rand(2, num_frames, 3, *size_hw)
         labels_BTHW = torch.randint(NUM_CLASSES, (2, num_frames, *size_hw))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
