@@ -45,11 +45,11 @@ def run(chosen: Sequence[Part], protocol: TimingProtocol, path: Path) -> None:
         candidates = {key: file for key, file in exported.items() if isinstance(file, Candidate)}
         found["onnxruntime"] = {
             **{key: file for key, file in exported.items() if isinstance(file, Failure)},
-            **_timed("onnxruntime", candidates, protocol, "latency_tables.worker"),
+            **_timed("onnxruntime", candidates, chosen, protocol, "latency_tables.worker"),
         }
     # The worker builds the part of this name; num_classes and the architecture's usual meaning are not its.
     named = {part.key: Candidate(part.size_hw, architecture=part.key) for part in chosen}
-    found["torch"] = _timed("torch", named, protocol, "experiments.op_costs_worker")
+    found["torch"] = _timed("torch", named, chosen, protocol, "experiments.op_costs_worker")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -71,11 +71,22 @@ def _exported(part: Part, path: Path) -> Candidate | Failure:
     return Candidate(part.size_hw, (str(path),))
 
 
-def _timed(runtime: str, candidates: Mapping[str, Candidate], protocol: TimingProtocol, worker: str) -> Found:
-    print(f"{runtime}: {len(candidates)} parts, protocol {protocol.name}", flush=True)
+def _timed(
+    runtime: str,
+    candidates: Mapping[str, Candidate],
+    chosen: Sequence[Part],
+    protocol: TimingProtocol,
+    worker: str,
+) -> Found:
+    """What works on whole frames is timed apart: beside it, what is small finds its cache emptied."""
     target = parse_target(f"{runtime}:f32:1@thiscpu")
-    results = measure(list(candidates.values()), target, protocol, seed=SEED, worker=worker)
-    return dict(zip(candidates, results, strict=True))
+    found: dict[str, Measurement | Failure] = {}
+    for large in (False, True):
+        keys = [part.key for part in chosen if part.large == large and part.key in candidates]
+        print(f"{runtime}: {len(keys)} parts, protocol {protocol.name}", flush=True)
+        results = measure([candidates[key] for key in keys], target, protocol, seed=SEED, worker=worker)
+        found |= dict(zip(keys, results, strict=True))
+    return found
 
 
 def _row(part: Part, found: Mapping[str, Found]) -> dict[str, str]:

@@ -38,11 +38,17 @@ class Part:
     make: Callable[[], nn.Module | None]
     base: "Part | None"
     on_frame: bool = False
+    writes_frame: bool = False
 
     @property
     def key(self) -> str:
         """Names the row; no two parts share one."""
         return "/".join(filter(None, (self.group, self.name, self.variant)))
+
+    @property
+    def large(self) -> bool:
+        """Whether it reads or writes whole frames."""
+        return self.on_frame or self.writes_frame
 
     @property
     def size_hw(self) -> tuple[int, int]:

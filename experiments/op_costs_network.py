@@ -103,7 +103,7 @@ def network_parts() -> Iterator[Part]:
         yield Part("decoder", name, "", lambda name=name: _decoder(name), HALF)
     for name, make_fusion in CELL_FUSIONS.items():
         yield Part("fusion", name, "", lambda make_fusion=make_fusion: Twice(make_fusion(CHANNELS)), NOTHING)
-    yield Part("logits", "full", "", lambda: nn.Sequential(_scores(), Resized(FRAME_HW)), SCORES)
+    yield Part("logits", "full", "", lambda: nn.Sequential(_scores(), Resized(FRAME_HW)), SCORES, writes_frame=True)
 
 
 def _stems() -> Iterator[StemSpec]:
