@@ -23,6 +23,7 @@ from evaluators.scoring import ScoreReport, score_videos
 from evaluators.train import TrainResult, train_network
 from evaluators.training_data import POOL_SEED, TrainingData, training_data
 from search_spaces.cells.base import State
+from search_spaces.change_gate import gate_of, phase_at
 from search_spaces.network import VideoSegmenter
 
 CHUNK_FRAMES = 16
@@ -117,20 +118,24 @@ def evaluate_model(model: VideoSegmenter, dataset: VideoDataset, split: str) -> 
 
 
 def predictor(model: StreamingModel) -> Callable[[Video], Tensor]:
-    """A function from a video to its labels, uint8 THW: streamed in chunks, state reset for every video."""
+    """A function from a video to its labels, uint8 THW: streamed in chunks, state reset for every video.
+
+    Frame by frame where the state says which graph the next one runs.
+    """
     device = next(model.parameters()).device
+    gate = gate_of(model)
     model.eval()
 
     @torch.inference_mode()
     def predict(video: Video) -> Tensor:
         height, width = video.frames_TCHW.shape[-2:]
         state = model.initial_state(1, height, width)
-        affordable = CHUNK_LOGITS // (model.num_classes * height * width)
+        affordable = 1 if gate is not None else CHUNK_LOGITS // (model.num_classes * height * width)
         labels: list[Tensor] = []
         num_seen = 0
         for chunk in torch.split(video.frames_TCHW, min(CHUNK_FRAMES, max(1, affordable))):
             frames = chunk.to(device).contiguous(memory_format=torch.channels_last).float() / 255
-            logits, state = model.roll(frames.unsqueeze(0), state, num_seen)
+            logits, state = model.roll(frames.unsqueeze(0), state, phase_at(gate, num_seen, state))
             num_seen += len(chunk)
             labels.append(logits[0].argmax(1).to("cpu", torch.uint8))
         return torch.cat(labels)

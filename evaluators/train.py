@@ -5,7 +5,7 @@ Legend: B batch, T frames, K classes, N = B * T.
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from evaluators.batches import Batch, batches
+from evaluators.change_loss import ChangeLoss, fit_threshold
 from evaluators.losses import TEMPORAL_STRIDE, class_weights, cross_entropy, temporal_consistency
 from evaluators.options import TrainOptions
 from evaluators.training_data import TrainingData
@@ -91,7 +92,7 @@ def train_model(
     """As `train_network`, from the weights `model` has. It maps clip_BTCHW to logits_BTKHW.
 
     `temporal_weight` counts where the options name none. `heads`, made for a VideoSegmenter, train with it and are
-    no part of the result. Raises DivergedError.
+    no part of the result. A gate of learned key frames gets its threshold at the end. Raises DivergedError.
     """
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -100,7 +101,9 @@ def train_model(
     weight = temporal_weight if options.temporal_weight is None else options.temporal_weight
     if heads is not None:
         heads = heads.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Loop(model, heads, data.to(device), options, weight, epochs, seed, device).run(on_epoch)
+    trained = _Loop(model, heads, data.to(device), options, weight, epochs, seed, device).run(on_epoch)
+    fit_threshold(trained.model, data.clips)
+    return trained
 
 
 class _Loop(Generic[M]):
@@ -119,6 +122,7 @@ class _Loop(Generic[M]):
     ) -> None:
         self.model, self.data, self.options, self.device = model.train(), data, options, device
         self.heads = heads
+        self.change = ChangeLoss.of(model)
         self.trained = nn.ModuleList([model] if heads is None else [model, heads.train()])
         self.epochs = epochs
         self.generator = torch.Generator().manual_seed(seed)
@@ -150,12 +154,15 @@ class _Loop(Generic[M]):
         model = self.average.module.eval()
         return TrainResult(cast("M", model), mean_loss, self.frames_seen)
 
-    def _tapped(self) -> AbstractContextManager[None]:
+    def _tapped(self) -> AbstractContextManager[object]:
         """The heads see features of the trained network alone: the average was copied before, without taps."""
-        if self.heads is None:
-            return nullcontext()
-        assert isinstance(self.model, VideoSegmenter)
-        return self.heads.tapped(self.model)
+        taps = ExitStack()
+        if self.heads is not None:
+            assert isinstance(self.model, VideoSegmenter)
+            taps.enter_context(self.heads.tapped(self.model))
+        if self.change is not None:
+            taps.enter_context(self.change.tapped())
+        return taps
 
     def _epochs(self, on_epoch: OnEpoch | None) -> float:
         num_stills = round(self.options.stills_share * self.total) if self.options.clip_frames > 1 else 0
@@ -206,6 +213,8 @@ class _Loop(Generic[M]):
         )
         if self.heads is not None:
             loss = loss + self.heads.loss(labels.flatten(0, 1), self.weights_K, self.options.balance == "ohem")
+        if self.change is not None:
+            loss = loss + self.change.loss(logits_BTKHW, labels)
         if batch.flow_BT2HW is None or batch.visible_BTHW is None:
             return loss
         y, x = torch.randint(TEMPORAL_STRIDE, (2,), generator=self.generator).tolist()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latency_tables.runtimes.base import Candidate, FloatArray, StreamingStep
 from latency_tables.runtimes.registry import load_runtime
+from search_spaces.change_gate import gate_of
 from search_spaces.door import STRICT
 from search_spaces.frame_phases import num_phases_of, phase_given
 
@@ -22,7 +23,10 @@ _FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far the two roll-outs are apart: `relative` is `max_abs` over the range of torch's logits."""
+    """How far the two roll-outs are apart: `relative` is `max_abs` over the range of torch's logits.
+
+    Where key frames are learned, it is the difference of what calls them if that is larger: no logits show it.
+    """
 
     __pydantic_config__: ClassVar = STRICT
     max_abs: float
@@ -86,7 +90,8 @@ def compare(model: nn.Module, step: StreamingStep, frames: list[FloatArray], *, 
     """Torch's roll-out over `frames` against a loaded step's."""
     state: tuple[Tensor, ...] = cast("Any", model).initial_state(1, *frames[0].shape[2:])
     step.reset()
-    differences, lows, highs = [], [], []
+    differences, lows, highs, calls = [], [], [], [0.0]
+    learned = gate_of(model) is not None
     with torch.inference_mode():
         for number, frame_BCHW in enumerate(frames):
             logits, state = cast("Any", model).step(torch.from_numpy(frame_BCHW), state, *phase_given(model, number))
@@ -97,8 +102,10 @@ def compare(model: nn.Module, step: StreamingStep, frames: list[FloatArray], *, 
             differences.append(float(np.max(np.abs(given_BKHW - expected_BKHW))))
             lows.append(float(expected_BKHW.min()))
             highs.append(float(expected_BKHW.max()))
+            if learned:
+                calls.append(float(np.max(np.abs(step.states[-1] - state[-1].numpy()))))
     max_abs, logit_range = float(np.max(differences)), float(np.max(highs) - np.min(lows))
-    if not np.isfinite([max_abs, logit_range]).all():
+    if not np.isfinite([max_abs, logit_range, *calls]).all():
         return Parity(float("inf"), logit_range, float("inf"), ok=False)
-    relative = max_abs / max(logit_range, _FLOOR)
+    relative = max(max_abs / max(logit_range, _FLOOR), *calls)
     return Parity(max_abs, logit_range, relative, ok=relative <= tolerance)

@@ -92,7 +92,19 @@ def _metadata(model: Model, size_hw: tuple[int, int]) -> dict[str, str]:
         "logits_hw": json.dumps(logits_hw(*size_hw, config.architecture.video)),
         "logits": logits_sentence(config.architecture.video),
         "state": "zeros at the start of a video and after a cut or gap; feed next_state_i as state_i",
+        **_trigger(model),
         "metrics": json.dumps(model.metrics.metrics, sort_keys=True),
         "metrics_split": model.metrics.split,
         "dataset_fingerprint": config.dataset.fingerprint,
     }
+
+
+def _trigger(model: Model) -> dict[str, str]:
+    """Which state calls a learned key frame, and when: `schedule` says how to read it."""
+    from search_spaces.change_gate import gate_of
+
+    gate = gate_of(model.network)
+    if gate is None:
+        return {}
+    num_states = len(model.network.initial_state(1, *model.config.size))
+    return {"trigger": json.dumps({"state": f"state_{num_states - 1}", "threshold": float(gate.threshold)})}

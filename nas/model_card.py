@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from evaluators.job import METRICS
+from search_spaces.schedule_spec import KeyframesSpec
 
 if TYPE_CHECKING:
     from nas.model_folder import ModelConfig, ModelMetrics
@@ -76,6 +77,14 @@ def schedule_sentence(network: "NetworkSpec") -> str:
     if schedule is None:
         return "none: every frame runs the whole network"
     values = (f"{name} {value}" for name, value in asdict(schedule).items() if name != "kind")
+    if isinstance(schedule, KeyframesSpec) and schedule.trigger == "learned":
+        return (
+            f"{schedule.kind} ({'; '.join(values)}): a frame runs model.phase0.onnx (key) where, of the last state "
+            "tensor it finds, the first value is over the threshold (in the files' metadata: trigger) or the second "
+            "is 0 or less, as after a reset, and model.phase1.onnx else, all with the same state; no warm-up; how "
+            f"often a key frame comes depends on the video, every {schedule.period} frames is what the threshold is "
+            f"fitted to and {schedule.max_interval} the most"
+        )
     warmup = schedule.warmup_frames
     return (
         f"{schedule.kind} ({'; '.join(values)}): frame t after a reset runs phase t modulo {schedule.num_phases}, "

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas.model_folder import read_model
+from search_spaces.change_gate import gate_of, phase_at
 from search_spaces.errors import InputError
 
 MIN_SIDE, MAX_SIDE = 32, 8192
@@ -32,6 +33,7 @@ class Streamer:
         self.config = model.config
         self.size_hw = size_hw or model.config.size
         self._network = model.network
+        self._gate = gate_of(model.network)
         self._state: tuple[Tensor, ...] | None = None
         self._frame_hw: tuple[int, int] | None = None
         self._num_seen = 0
@@ -59,7 +61,8 @@ class Streamer:
                 )
             if self._state is None:
                 self._state = self._network.initial_state(1, *self.size_hw)
-            logits_BKhw, self._state = self._network.step(frame_BCHW, self._state, self._num_seen)
+            phase = phase_at(self._gate, self._num_seen, self._state)
+            logits_BKhw, self._state = self._network.step(frame_BCHW, self._state, phase)
             self._num_seen += 1
             logits_BKhw = self._network.upsample(logits_BKhw, *self.size_hw)
             if frame_hw != self.size_hw:

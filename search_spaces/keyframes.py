@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from search_spaces.cells.motion import MATCH_CHANNELS, flow_between, motion_head
 from search_spaces.cells.warp import warp
+from search_spaces.change_gate import ChangeGate
 from search_spaces.frame_pass import Pass
 from search_spaces.resizing import resize
 from search_spaces.schedule_spec import KeyframesSpec
@@ -35,7 +36,10 @@ Whole = Callable[[Pass, Tensor], Tensor]
 
 
 class Keyframes(nn.Module):
-    """What is kept of a key frame, and for warp what sees the motion. Strides are relative to the scaled frame."""
+    """What is kept of a key frame, for warp what sees the motion, and the gate where key frames are learned.
+
+    Strides are relative to the scaled frame.
+    """
 
     def __init__(
         self, spec: KeyframesSpec, stem_channels: int, num_classes: int, *, stem_stride: int, head_stride: int
@@ -54,13 +58,23 @@ class Keyframes(nn.Module):
             kernel = max(3, 2 * (stride // 2) + 1)
             self.match = nn.Conv2d(stem_channels, MATCH_CHANNELS, kernel, stride, kernel // 2)
             self.motion = motion_head()
+        self.gate: ChangeGate | None = None
+        if spec.trigger == "learned":
+            self.gate = ChangeGate(stem_channels, stem_stride, spec.max_interval)
+            self.kept.update(self.gate.kept)
 
     def run(self, passed: Pass, frames_NCHW: Tensor, shallow: Shallow, whole: Whole) -> Tensor:
-        """Class scores of every frame, N K h w. A copying frame between key frames is not even looked at."""
-        if not self.warps:
+        """Class scores of every frame, N K h w. A copying frame between fixed key frames is not even looked at."""
+        if not self.warps and self.gate is None:
             return passed.held(SCORES, frames_NCHW, self.clock, lambda part, given: whole(part, shallow(given)))
         feature_NCHW = shallow(frames_NCHW)
         scores_NKhw = passed.held(SCORES, feature_NCHW, self.clock, whole)
+        if self.gate is not None:
+            self.gate.watch(passed, feature_NCHW, self.clock)
+        return self._moved(passed, feature_NCHW, scores_NKhw) if self.warps else scores_NKhw
+
+    def _moved(self, passed: Pass, feature_NCHW: Tensor, scores_NKhw: Tensor) -> Tensor:
+        """The scores of the key frames, those of all frames in between along the motion since."""
         match_NMuv = self.match(feature_NCHW)
         key_match_NMuv = passed.held(MATCH, match_NMuv, self.clock, lambda _, given: given)
         due = passed.due(*self.clock)

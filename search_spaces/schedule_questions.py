@@ -9,6 +9,7 @@ from search_spaces.schedule_spec import ClockworkSpec, DistributedSpec, Keyframe
 
 KEY_PERIODS = (2, 3, 4, 5, 8)
 PROPAGATIONS: tuple[Literal["copy", "warp"], ...] = ("copy", "warp")
+TRIGGERS: tuple[Literal["fixed", "learned"], ...] = ("fixed", "learned")
 JOINS: tuple[Literal["concat", "attention"], ...] = ("concat", "attention")
 
 
@@ -18,7 +19,8 @@ def ask_schedule(choose: Choose, network: NetworkSpec) -> ScheduleSpec | None:
     offered = {"none": True, "keyframes": True, "clockwork": periods, "distributed": paths}
     kind = choose("network.schedule", tuple(name for name, possible in offered.items() if possible))
     if kind == "keyframes":
-        return KeyframesSpec(choose("schedule.period", KEY_PERIODS), choose("schedule.propagate", PROPAGATIONS))
+        period, propagate = choose("schedule.period", KEY_PERIODS), choose("schedule.propagate", PROPAGATIONS)
+        return KeyframesSpec(period, propagate, choose("schedule.trigger", TRIGGERS))
     if kind == "clockwork":
         return ClockworkSpec(choose("schedule.periods", periods) if len(periods) > 1 else periods[0])
     if kind == "distributed":

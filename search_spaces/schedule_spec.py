@@ -67,11 +67,16 @@ class KeyframesSpec:
 
     copy: as they are (the survey's 5.3.1). warp: along a motion between both frames that is learned with the network
     (DFF, Zhu et al. 2017, arXiv:1611.07715; the survey's 5.3.2).
+
+    trigger learned: a predicted change calls the key frames (Li et al. 2018, arXiv:1804.00389), `period` is the
+    interval that its threshold is fitted to, and the longest is `max_interval`. Whoever gives phases himself, as
+    training and timing do, still counts them by `period`: that is the cost where the interval is as fitted.
     """
 
     __pydantic_config__: ClassVar = STRICT
     period: Annotated[int, Field(ge=2, le=8)]
     propagate: Literal["copy", "warp"] = "copy"
+    trigger: Literal["fixed", "learned"] = "fixed"
     kind: Literal["keyframes"] = "keyframes"
 
     @property
@@ -87,6 +92,11 @@ class KeyframesSpec:
     def warmup_frames(self) -> int:
         """None: the first frame is a key frame."""
         return 0
+
+    @property
+    def max_interval(self) -> int:
+        """Frames from a key frame to the next, at most; twice the typical where it is learned."""
+        return self.period if self.trigger == "fixed" else 2 * self.period
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,13 @@ SCHEDULES: Mapping[str, ScheduleEntry] = {
         "Zhu et al. 2017, DFF, arXiv:1611.07715",
         "5.3.2",
     ),
+    "learned_keyframes": ScheduleEntry(
+        KeyframesSpec(4, "warp", "learned"),
+        "keyframes called by a predicted change; the cost is of the interval that the threshold is fitted to, "
+        "the mean depends on the video",
+        "Li et al. 2018, arXiv:1804.00389; Mahasseni et al. 2017",
+        "5.3.2",
+    ),
     "clockwork": ScheduleEntry(
         ClockworkSpec((1, 2, 2, 2)),
         "deep stages every 2 or 4 frames, staggered, their last output in between",

@@ -193,7 +193,7 @@ def _algorithms() -> list[Path]:
     files = [path for folder in folders for path in (ROOT / folder).glob("*.py") if path.stem not in plain]
     evaluators = ("metrics", "temporal_metrics", "losses", "training_heads")
     network = ("stems", "contexts", "decoders", "detail", "detail_fusions", "exchanges", "keyframes", "distributed")
-    network += ("schedule_spec",)
+    network += ("schedule_spec", "change_gate")
     return [
         *files,
         *(ROOT / "evaluators" / f"{name}.py" for name in evaluators),

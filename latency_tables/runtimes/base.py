@@ -88,6 +88,10 @@ class StreamingStep(Protocol):
     def state_bytes(self) -> int:
         """Bytes of state carried from one frame to the next."""
 
+    @property
+    def states(self) -> list[FloatArray]:
+        """The state the next frame reads, in order; may be overwritten by the next step."""
+
     def reset(self) -> None:
         """State back to zero, phase back to 0."""
 

@@ -50,6 +50,11 @@ class OpenVinoStep:
         """Bytes of state carried from one frame to the next."""
         return sum(state.nbytes for state in self._state.values())
 
+    @property
+    def states(self) -> list[FloatArray]:
+        """The state the next frame reads."""
+        return list(self._state.values())
+
     def reset(self) -> None:
         """State back to zero, phase back to 0."""
         self._phase = 0

@@ -42,6 +42,11 @@ class TorchStep:
         """Bytes of state carried from one frame to the next."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self._state)
 
+    @property
+    def states(self) -> list[FloatArray]:
+        """The state the next frame reads."""
+        return [tensor.numpy() for tensor in self._state]
+
     def reset(self) -> None:
         """State back to zero, phase back to 0."""
         self._frame = 0

@@ -1,5 +1,6 @@
 """A graph a phase: exported, switched, timed; every schedule that is listed equals torch over two cycles."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from latency_tables.protocol import measure
 from latency_tables.random_weights import build_random
 from latency_tables.runtimes.base import Candidate
 from latency_tables.runtimes.registry import RUNTIMES, load_runtime
+from search_spaces.change_gate import gate_of
 from search_spaces.network import VideoSegmenter
 from tests.search_spaces.scheduled_networks import SCHEDULED, with_cells
 
@@ -22,7 +24,8 @@ pytest.importorskip("onnxruntime")
 
 SIZE_HW = (50, 70)
 NUM_CLASSES = 5
-FEW = ("skip_add-clockwork-1-2-2", "detail-keyframes-2-warp", "skip_add-distributed-2-concat")
+LEARNED = "unet-learned_keyframes-2-warp"
+FEW = ("skip_add-clockwork-1-2-2", "detail-keyframes-2-warp", "skip_add-distributed-2-concat", LEARNED)
 
 
 def _network(name: str) -> VideoSegmenter:
@@ -101,6 +104,20 @@ def test_phases_in_another_order_fail_verification(name: str, exported: Exported
     assert not verify_step(model, (second, first), SIZE_HW, seed=1).ok
     with pytest.raises(ValueError, match="1 files given for a network of 2 phases"):
         verify_step(model, first, SIZE_HW, seed=1)
+
+
+@pytest.mark.parametrize("runtime", [name for name, info in RUNTIMES.items() if info.needs_onnx])
+def test_a_gate_that_says_something_else_fails_verification(runtime: str, exported: Exported) -> None:
+    """Its score is in no logits, yet whoever runs the files decides by it."""
+    if not RUNTIMES[runtime].present:
+        pytest.skip(f"{runtime} is absent")
+    model, paths = exported(LEARNED)
+    other = copy.deepcopy(model)
+    gate = gate_of(other)
+    assert gate is not None
+    assert gate.judge.bias is not None
+    nn.init.zeros_(gate.judge.bias)
+    assert not verify_step(other, paths, SIZE_HW, seed=1, runtime=runtime).ok
 
 
 def test_phases_of_other_shapes_are_refused(exported: Exported) -> None:

@@ -26,6 +26,8 @@ def _scheduled() -> Mapping[str, Architecture]:
         for propagate in PROPAGATIONS:
             period = KEY_PERIODS[1 if propagate == "copy" else 0]
             found[f"{name}-keyframes-{period}-{propagate}"] = replace(spec, schedule=KeyframesSpec(period, propagate))
+            learned = KeyframesSpec(period, propagate, "learned")
+            found[f"{name}-learned_keyframes-{period}-{propagate}"] = replace(spec, schedule=learned)
         for num_paths in allowed_paths(spec):
             for join in JOINS:
                 paths = DistributedSpec(num_paths, join)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture, DecoderSpec, NetworkSpec, StageSpec, StemSpec, TrainingSpec
 from search_spaces.cells.warp import warp
+from search_spaces.change_gate import gate_of, phase_at
 from search_spaces.decisions import enumerate_all
 from search_spaces.distributed import Distributed
 from search_spaces.errors import InputError
@@ -105,6 +106,9 @@ class TestEverySchedule:
         num_frames = max(2, model.warmup_frames + model.num_phases)
         model(_clip(2, num_frames, (90, 122))).square().mean().backward()
         for parameter_name, parameter in model.named_parameters():
+            if parameter_name.startswith("keyframes.gate."):  # learns from a loss of its own (evaluators)
+                assert parameter.grad is None, parameter_name
+                continue
             assert parameter.grad is not None, parameter_name
             assert torch.isfinite(parameter.grad).all(), parameter_name
             assert parameter.grad.abs().sum() > 0, parameter_name
@@ -167,7 +171,8 @@ class TestEverySchedule:
         whole = num_macs(Architecture(replace(architecture.video, schedule=None)), size_hw, NUM_CLASSES)
         assert len(macs) == architecture.video.num_phases
         assert num_macs(architecture, size_hw, NUM_CLASSES) == round(sum(macs) / len(macs))
-        if not name.endswith("attention"):  # whose projections cost more than stages as small as these
+        dear = name.endswith("attention") or name.endswith("learned_keyframes-2-warp")
+        if not dear:  # their projections cost more than stages as small as these
             assert sum(macs) / len(macs) < whole
         model = build(architecture, NUM_CLASSES)
         assert state_bytes(architecture, size_hw, NUM_CLASSES) == 4 * sum(
@@ -187,7 +192,7 @@ def test_every_schedule_is_another_network() -> None:
 def test_schedules_are_listed_recorded_and_asked_for() -> None:
     recorded = set(get_args(get_args(ScheduleSpec)[0]))
     assert recorded == {type(entry.typical) for entry in SCHEDULES.values()}
-    assert all(entry.typical.kind == kind for kind, entry in SCHEDULES.items())
+    assert all(name.endswith(entry.typical.kind) for name, entry in SCHEDULES.items())
 
     class Asked:
         def decode(self, choose) -> Architecture:  # type: ignore[no-untyped-def]
@@ -197,6 +202,7 @@ def test_schedules_are_listed_recorded_and_asked_for() -> None:
     schedules = [point.architecture.video.schedule for point in enumerate_all(Asked())]
     assert len(set(schedules)) == len(schedules)
     assert {type(schedule) for schedule in schedules if schedule is not None} == recorded
+    assert {entry.typical for entry in SCHEDULES.values() if isinstance(entry.typical, KeyframesSpec)} < set(schedules)
     assert schedules[0] is None
 
 
@@ -289,6 +295,93 @@ class TestKeyframes:
         warped = op_calls(_scheduled(KeyframesSpec(4, "warp")), (64, 64), NUM_CLASSES, phase=2)
         convs = [(call.in_channels, call.out_channels) for call in warped if call.kind == "conv"]
         assert convs == [(3, 8), (8, 8), (16, 16), (16, 2)]  # stem, match, motion
+        watched = op_calls(_scheduled(KeyframesSpec(4, "copy", "learned")), (64, 64), NUM_CLASSES, phase=2)
+        convs = [(call.in_channels, call.out_channels) for call in watched if call.kind == "conv"]
+        assert convs == [(3, 8), (8, 8), (8, 16), (16, 1)]  # stem, look, compare, judge
+
+
+class TestLearnedKeyframes:
+    def _model(self, propagate: str = "copy", period: int = 3) -> VideoSegmenter:
+        return _built(_scheduled(KeyframesSpec(period, propagate, "learned")))  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def _phases(self, model: VideoSegmenter, clip_BTCHW: Tensor) -> tuple[list[int], Tensor, list[float]]:
+        """(what ran, logits_TKHW, the score after every frame), the state deciding."""
+        gate = gate_of(model)
+        state = model.initial_state(1, *clip_BTCHW.shape[-2:])
+        phases, logits, shares = [], [], []
+        for t, frame in enumerate(clip_BTCHW.unbind(1)):
+            phases.append(phase_at(gate, t, state))
+            out, state = model.step(frame, state, phases[-1])
+            logits.append(out[0])
+            shares.append(float(state[-1][0, 0]))
+        return phases, torch.stack(logits), shares
+
+    @pytest.mark.parametrize("propagate", ["copy", "warp"])
+    def test_without_a_score_over_the_threshold_the_longest_interval_holds(self, propagate: str) -> None:
+        model = self._model(propagate)
+        phases, logits, shares = self._phases(model, _clip(1, 13, (37, 51)))
+        assert phases == [0, 1, 1, 1, 1, 1] * 2 + [0]
+        assert all((share == 0) == (phase == 0) for share, phase in zip(shares, phases, strict=True))
+        fixed = _built(_scheduled(KeyframesSpec(6, propagate)))  # type: ignore[arg-type]
+        fixed.load_state_dict(model.state_dict(), strict=False)
+        with torch.no_grad():
+            assert torch.equal(_steps(fixed, _clip(1, 13, (37, 51)))[0][0], logits)
+
+    @pytest.mark.parametrize("propagate", ["copy", "warp"])
+    def test_with_every_score_over_it_the_whole_network_runs(self, propagate: str) -> None:
+        model = self._model(propagate)
+        gate = gate_of(model)
+        assert gate is not None
+        gate.threshold.fill_(-1.0)
+        clip = _clip(1, 5, (37, 51))
+        phases, logits, _ = self._phases(model, clip)
+        assert phases == [0] * 5
+        whole = _built(Architecture(BASE))
+        whole.load_state_dict(model.state_dict(), strict=False)
+        for t in range(5):
+            assert torch.equal(whole.step(clip[:, t], ())[0][0], logits[t])
+
+    def test_a_change_calls_the_next_frame(self) -> None:
+        """A video that stands still, then another picture; the threshold is the score of standing still.
+
+        A gate as drawn may score the change lower: it is then turned round.
+        """
+        model = self._model()
+        gate = gate_of(model)
+        assert gate is not None
+        clip = _clip(1, 2, (64, 64))[:, [0, 0, 0, 1, 1, 1]]
+        _, _, still = self._phases(model, clip[:, :2])
+        gate.threshold.fill_(still[1])
+        with torch.no_grad():
+            look = gate.look(model._shallow(clip[0, [0, 3]]))
+            moved = gate(look[1:], look[:1]).sigmoid().item()
+            if moved < still[1]:
+                gate.judge.weight.neg_()
+                gate.judge.bias.neg_()
+                gate.threshold.fill_(1 - still[1])
+        gate.threshold.add_(1e-6)
+        phases, _, _ = self._phases(model, clip)
+        assert phases == [0, 1, 1, 1, 0, 1]
+
+    def test_any_of_a_batch_that_is_due_makes_all_due(self) -> None:
+        gate = gate_of(self._model())
+        assert gate is not None
+        gate.threshold.fill_(0.5)
+        states = {((0.1, 2), (0.2, 1)): 1, ((0.6, 2), (0.1, 2)): 0, ((0.1, 0), (0.1, 2)): 0, ((0.0, 0), (0.0, 0)): 0}
+        for values, phase in states.items():
+            assert gate.next_phase((torch.tensor(values).view(2, 2, 1, 1),)) == phase
+
+    def test_a_fixed_schedule_counts_its_frames(self) -> None:
+        assert gate_of(_built(_scheduled(KeyframesSpec(3)))) is None
+        assert phase_at(None, 7, ()) == 7
+
+    def test_the_threshold_is_saved_with_the_weights(self) -> None:
+        assert self._model().state_dict()["keyframes.gate.threshold"] == 1
+
+    def test_an_old_record_is_fixed(self) -> None:
+        old = Architecture.from_json(_recorded({"kind": "keyframes", "period": 4, "propagate": "warp"}))
+        assert old.video.schedule == KeyframesSpec(4, "warp", "fixed")
 
 
 class TestDistributed:
@@ -341,6 +434,7 @@ def _recorded(schedule: object, network: Architecture = PRESETS["plain_small"].a
         ({"kind": "keyframes", "period": 1}, r"period: given 1"),
         ({"kind": "keyframes", "period": 9}, r"period: given 9"),
         ({"kind": "keyframes", "period": 2, "propagate": "flow"}, r"propagate: given 'flow'"),
+        ({"kind": "keyframes", "period": 2, "trigger": "random"}, r"trigger: given 'random'"),
         ({"kind": "distributed", "num_paths": 3}, r"num_paths: given 3"),
         ({"kind": "other"}, r"schedule"),
     ],

@@ -83,7 +83,7 @@ def test_the_sampled_questions_cover_the_space() -> None:
     asked = Counter(name for seed in range(120) for name in sample(SPACE, random.Random(seed)).genotype)
     conditional = {"stage0.expansion", "stage3.dilation", "decoder.skip_stride", "temporal0.fold", "temporal0.kernel",
                    "temporal0.factorization", "temporal0.share", "temporal1.fusion",
-                   "schedule.period", "schedule.periods", "schedule.join", "schedule.num_paths",
+                   "schedule.period", "schedule.trigger", "schedule.periods", "schedule.join", "schedule.num_paths",
                    "stem.factor", "stem.kernel", "detail.stride", "detail.fusion", "decoder.logits"}  # fmt: skip
     assert conditional <= set(asked)
 
