@@ -88,6 +88,7 @@ def _learn(found: Decoded, size_hw: tuple[int, int], seed: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = build(found.architecture, NUM_CLASSES).train()
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # With a schedule, until a cell that is stepped once a cycle has a past to look at.
         num_frames = max(3, model.warmup_frames + 1, 2 * model.num_phases)
         clip_BTCHW = torch.rand(2, num_frames, 3, *size_hw)

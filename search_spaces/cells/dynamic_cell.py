@@ -38,11 +38,11 @@ class _WeightedSum(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((2, 1, channels, 1, 1), 0.5))
+        self.weight_2C11 = nn.Parameter(torch.full((2, channels, 1, 1), 0.5))
 
     def forward(self, one_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
         """Two maps to one."""
-        return self.weight[0] * one_BCHW + self.weight[1] * other_BCHW
+        return self.weight_2C11[0] * one_BCHW + self.weight_2C11[1] * other_BCHW
 
 
 def _conv(channels: int, kernel: int, dilation: int = 1) -> nn.Module:

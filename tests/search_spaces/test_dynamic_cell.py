@@ -158,8 +158,8 @@ def test_the_graph_computes_what_it_says() -> None:
     generator = torch.Generator().manual_seed(0)
     feature, before = torch.randn(2, 1, 3, 4, 5, generator=generator).unbind(0)
     weights, gate = cell.nodes[0].join, cell.nodes[2].join
-    assert isinstance(weights.weight, Tensor)
-    weights.weight.copy_(torch.tensor([0.25, -2.0]).view(2, 1, 1, 1, 1).expand(2, 1, 3, 1, 1))
+    assert isinstance(weights.weight_2C11, Tensor)
+    weights.weight_2C11.copy_(torch.tensor([0.25, -2.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
     past = torch.tanh(before)
     inner = torch.relu(0.25 * feature - 2.0 * past)
     assert isinstance(gate.gate, nn.Conv2d)
@@ -185,7 +185,7 @@ def test_every_operation_and_aggregation_learns(op: NodeOp, how: Aggregation, ch
     assert set(OPS) == set(OP_NAMES)
     assert set(AGGREGATIONS) == set(AGGREGATION_NAMES)
     nodes = (_node(("feature", "conv1x1"), ("state", op), how=how), _node(("state", "conv1x1"), ("node0", op), how=how))
-    cell = DynamicCell(channels, DynamicCellSpec(nodes))
+    cell = DynamicCell(channels, DynamicCellSpec(nodes)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     clip = torch.randn(2, 3, channels, 5, 7, generator=torch.Generator().manual_seed(0))
     out, _ = cell.scan(clip, cell.initial_state(2, 5, 7))
     assert out.shape == clip.shape

@@ -117,7 +117,7 @@ CELL_SPECS = [spec for kind in sorted(CELLS) for spec in forms_of(kind)]
 @pytest.mark.parametrize("spec", CELL_SPECS, ids=_said)
 class TestEveryCell:
     def test_keeps_shape_and_every_parameter_learns(self, spec: CellSpec) -> None:
-        cell = _cell(spec, 8)
+        cell = _cell(spec, 8).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Some forms have no parameters; the feature learns through all of them.
         feature = torch.randn(2, 3, 8, 5, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
         out, state = cell.scan(feature, cell.initial_state(2, 5, 7))
