@@ -9,12 +9,14 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from evaluators.change_loss import ChangeLoss
 from experiments.runs import Row, read_rows, run_jobs
 from latency_tables.onnx_export import export_phases, step_metadata
 from latency_tables.parity import verify_step
@@ -94,7 +96,12 @@ def _learn(found: Decoded, size_hw: tuple[int, int], seed: int) -> None:
         clip_BTCHW = torch.rand(2, num_frames, 3, *size_hw)
         labels_BTHW = torch.randint(NUM_CLASSES, (2, num_frames, *size_hw))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    loss = F.cross_entropy(model(clip_BTCHW).flatten(0, 1), labels_BTHW.flatten(0, 1))
+    change = ChangeLoss.of(model)
+    with nullcontext() if change is None else change.tapped():
+        logits_BTKHW = model(clip_BTCHW)
+        loss = F.cross_entropy(logits_BTKHW.flatten(0, 1), labels_BTHW.flatten(0, 1))
+        if change is not None:
+            loss = loss + change.loss(logits_BTKHW, labels_BTHW)
     loss.backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         if parameter.grad is None or not torch.isfinite(parameter.grad).all():

@@ -251,6 +251,8 @@ def test_random_members_stream_and_learn(seed: int) -> None:
     # With a schedule, until a cell that is stepped once a cycle has a past to look at.
     model(_clip(max(2, model.warmup_frames + 1, 2 * model.num_phases), 33, 40)).square().mean().backward()
     for name, parameter in model.named_parameters():
+        if name.startswith("keyframes.gate."):  # learns from a loss of its own: tests/evaluators/test_change_loss.py
+            continue
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
 
