@@ -8,6 +8,8 @@ from nas.recipe import Recipe, RecipeFunction
 def quickstart() -> Recipe:
     """A small search on `moving_shapes`: no data, no GPU, no Ray needed; minutes on two cores."""
     return Recipe(
+        # Of the full space a random member may train for a minute; these take seconds.
+        space="video_cells:small",
         trials=12,
         epochs=2,
         searcher="evolution",
