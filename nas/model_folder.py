@@ -18,6 +18,7 @@ from nas.recipe import Scalar
 from search_spaces.architecture import Architecture
 from search_spaces.door import STRICT, dump_json, parse_json, read_json
 from search_spaces.errors import InputError
+from search_spaces.network_spec import MAX_STAGES
 
 if TYPE_CHECKING:
     from search_spaces.network import VideoSegmenter
@@ -67,7 +68,7 @@ class ModelConfig:
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=255)]
     palette: Annotated[tuple[tuple[Byte, Byte, Byte], ...], Field(min_length=2, max_length=255)]
     size: tuple[Side, Side]
-    schedule: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1, max_length=8)]
+    schedule: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1, max_length=MAX_STAGES)]
     dataset: DatasetFacts
     training: TrainingFacts
     schema: Literal[1] = 1
