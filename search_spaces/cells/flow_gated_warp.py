@@ -10,7 +10,8 @@ gate sees the matching features in place of pictures, and its update gate is one
 import torch
 from torch import Tensor, nn
 
-from search_spaces.cells.base import State, TemporalCell
+from search_spaces.cells.base import State
+from search_spaces.cells.matched import MatchedCell
 from search_spaces.cells.motion import MATCH_CHANNELS, flow_between, match_conv, motion_head
 from search_spaces.cells.specs import FlowGatedWarpSpec
 from search_spaces.cells.warp import warp
@@ -19,18 +20,15 @@ WEIGHT_BEFORE = 0.25
 """Of the old feature in a new cell, which so mostly follows its input; NetWarp starts at 0 and learns from there."""
 
 
-class FlowGatedWarp(TemporalCell):
+class FlowGatedWarp(MatchedCell):
     """channel: y = v x + w warp(x_previous), v and w of a channel.
 
     photometric: y = x + keep r (warp(y_previous) - x), keep of a channel, r = 1 - tanh|conv3x3(m - warp(m_previous))|
     of a pixel, m the feature that frames are matched by.
     """
 
-    num_states = 3
-
     def __init__(self, channels: int, spec: FlowGatedWarpSpec) -> None:
-        super().__init__()
-        self.channels = channels
+        super().__init__(channels)
         self.match = match_conv(channels)
         self.motion = motion_head()
         self.photometric = spec.confidence == "photometric"
@@ -42,14 +40,6 @@ class FlowGatedWarp(TemporalCell):
         else:
             self.weight_now = nn.Parameter(torch.full((1, channels, 1, 1), 1.0 - WEIGHT_BEFORE))
             self.weight_before = nn.Parameter(torch.full((1, channels, 1, 1), WEIGHT_BEFORE))
-
-    def initial_state(self, batch: int, height: int, width: int) -> State:
-        """(feature or output of the frame before, its matching feature, flag B111): zeros."""
-        return (
-            self._zeros(batch, self.channels, height, width),
-            self._zeros(batch, MATCH_CHANNELS, height, width),
-            self._zeros(batch, 1, 1, 1),
-        )
 
     def step(self, feature_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
         """One frame; the first one has itself before it."""

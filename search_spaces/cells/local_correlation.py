@@ -12,40 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.cells.attention_specs import LocalCorrelationSpec
-from search_spaces.cells.base import State, TemporalCell
+from search_spaces.cells.base import State
+from search_spaces.cells.matched import MatchedAverage
+from search_spaces.cells.motion import MATCH_CHANNELS, match_conv
 from search_spaces.cells.window import correlation, shifts, weighted_sum
-
-MATCH_CHANNELS = 8
-"""Channels that two frames are compared by, as of the flow-warped average."""
 
 CENTRE = 4.0
 """Bias of the window's centre at the start, so that a new cell does not blur."""
 
 
-class LocalCorrelation(TemporalCell):
+class LocalCorrelation(MatchedAverage):
     """h = x + keep * (sum_i softmax(q . k_i / sqrt(d) + bias_i) h_previous(p + i) - x)."""
 
-    num_states = 3
-
     def __init__(self, channels: int, spec: LocalCorrelationSpec) -> None:
-        super().__init__()
+        super().__init__(channels)
         self.kernel = spec.kernel
-        self.keep_logit = nn.Parameter(torch.zeros(1, channels, 1, 1))
-        self.query = nn.Conv2d(channels, MATCH_CHANNELS, 1)
+        self.query = match_conv(channels)
         # A key's bias would add the same to every place, which a softmax does not see.
         self.key = nn.Conv2d(channels, MATCH_CHANNELS, 1, bias=False)
         bias = torch.zeros(1, spec.kernel**2, 1, 1)
         bias[:, spec.kernel**2 // 2] = CENTRE
         self.bias = nn.Parameter(bias)
-
-    def initial_state(self, batch: int, height: int, width: int) -> State:
-        """(output BCHW, key of the frame before, flag B111): zeros."""
-        channels = self.keep_logit.shape[1]
-        return (
-            self._zeros(batch, channels, height, width),
-            self._zeros(batch, MATCH_CHANNELS, height, width),
-            self._zeros(batch, 1, 1, 1),
-        )
 
     def step(self, feature_BCHW: Tensor, state: State) -> tuple[Tensor, State]:
         """The mixture is both the output and the next state."""
@@ -53,6 +40,5 @@ class LocalCorrelation(TemporalCell):
         query = self.query(feature_BCHW) * (1.0 / math.sqrt(MATCH_CHANNELS))
         scores = correlation(query, shifts(key_before, self.kernel)) + self.bias
         found = weighted_sum(torch.softmax(scores, 1), shifts(before, self.kernel))
-        keep = torch.sigmoid(self.keep_logit) * started
-        out = feature_BCHW + keep * (found - feature_BCHW)
+        out = self._mixed(feature_BCHW, found, started)
         return out, (out, self.key(feature_BCHW), torch.ones_like(started))

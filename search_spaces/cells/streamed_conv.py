@@ -6,6 +6,7 @@ Differs: kernels look back only; the convolution is added to the feature, so tha
 Legend: N frames, C channels, M = C // 2 channels inside, K frames of the kernel, H/W feature pixels.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -21,15 +22,15 @@ KERNEL = 3
 COLUMN, ROW = (KERNEL, 1), (1, KERNEL)
 
 
-class Form(nn.Module):
+class Form(nn.Module, ABC):
     """One factorization: feature to feature, with batch norm after every convolution, linear at the end."""
 
     state_channels: tuple[int, ...]
     """Of every tensor that the form asks of the past, in the order it asks."""
 
+    @abstractmethod
     def forward(self, feature_NCHW: Tensor, past: Past) -> Tensor:
         """Feature to feature."""
-        raise NotImplementedError
 
 
 class Full(Form):

@@ -1,8 +1,8 @@
 """A window around every pixel as shifted maps, and weighted sums over it. Knows nothing of where weights come from.
 
 Source: spatially variant convolution (Li et al. 2018, arXiv:1804.00389, section 3.2).
-Differs: k * k shifted views of one padded map and no unfolded copy, which onnxruntime gathers value by value:
-a 3x3 window over 64 channels at 45x60 took 0.8 ms so and 14 ms unfolded (one core of an EPYC).
+Differs: k * k shifted views of one padded map and no unfolded copy, which onnxruntime gathers value by value
+(what the cells that use it cost so: experiments/op_costs.md).
 
 Legend: B batch, C channels, H/W feature pixels, K = kernel * kernel pixels of the window, row by row.
 """
