@@ -69,8 +69,6 @@ def _spaces() -> Names:
 
 
 def _presets() -> Names:
-    from dataclasses import asdict
-
     from search_spaces.presets import PRESETS, REFERENCE_CLASSES, REFERENCE_HW, preset_cost
 
     at = {"height": REFERENCE_HW[0], "width": REFERENCE_HW[1], "classes": REFERENCE_CLASSES}
