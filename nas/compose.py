@@ -46,7 +46,7 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
             raise InputError(f"constraints.{name}: {bound:g} given; nothing can be below it, more than 0 is needed")
     space = make_space(recipe.space)
     start = tuple(open_source(text).architecture for text in recipe.start)
-    stages, cost = _evaluation(recipe, folder)
+    evaluation = _evaluation(recipe, folder)
     searcher = make_searcher(
         recipe.searcher,
         space,
@@ -54,26 +54,32 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
         objectives=objectives,
         options=recipe.searcher_options,
         start=start,
-        cost=cost,
+        cost=evaluation.cost,
+        cost_name=evaluation.cost_name,
     )
-    return Parts(searcher, stages)
+    return Parts(searcher, evaluation.stages)
 
 
-Cost = Callable[[Architecture], float]
+@dataclass(frozen=True)
+class _Evaluation:
+    """The stages of a trial, and what predicts a loss; `cost_name` where it does so exactly and at no expense."""
+
+    stages: tuple[Stage, ...]
+    cost: Callable[[Architecture], float] | None = None
+    cost_name: str = ""
 
 
-def _evaluation(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost | None]:
-    """The stages of a trial, and what predicts a loss."""
+def _evaluation(recipe: Recipe, folder: Path) -> _Evaluation:
     if recipe.space == "toy":
         return _toy()
     return _tabular(recipe) if is_tabular(recipe.space) else _video(recipe, folder)
 
 
-def _toy() -> tuple[tuple[Stage, ...], Cost | None]:
-    return (Stage("train", ToyEvaluator()),), None
+def _toy() -> _Evaluation:
+    return _Evaluation((Stage("train", ToyEvaluator()),))
 
 
-def _tabular(recipe: Recipe) -> tuple[tuple[Stage, ...], Cost | None]:
+def _tabular(recipe: Recipe) -> _Evaluation:
     """Recorded costs, then recorded trainings: no dataset is opened and nothing is timed."""
     spec = absolute_spec(recipe.space)  # a worker of a cluster has another working folder than the driver
     benchmark = open_benchmark(spec)
@@ -89,10 +95,10 @@ def _tabular(recipe: Recipe) -> tuple[tuple[Stage, ...], Cost | None]:
     def latency_ms(architecture: Architecture) -> float:
         return benchmark.measured(architecture)["latency_ms"]
 
-    return stages, latency_ms if benchmark.reports("latency_ms") else None
+    return _Evaluation(stages, latency_ms, "latency_ms") if benchmark.reports("latency_ms") else _Evaluation(stages)
 
 
-def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
+def _video(recipe: Recipe, folder: Path) -> _Evaluation:
     """Counted cost, then latency where anything asks for it, then training: the cheapest first."""
     from evaluators.datasets.registry import absolute_spec, open_dataset
     from evaluators.latency import CostEvaluator, LatencyEvaluator
@@ -120,4 +126,5 @@ def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
     def macs_m(architecture: Architecture) -> float:
         return num_macs(architecture, size_hw, num_classes) / 1e6
 
-    return tuple(stages), macs_m
+    # No `cost_name`: tracing takes tenths of a second, and a searcher asks for the cost of hundreds of candidates.
+    return _Evaluation(tuple(stages), macs_m)
