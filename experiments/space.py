@@ -238,6 +238,7 @@ class Training:
     data: str
     member: Member
     seed: int
+    epochs: int = EPOCHS
 
 
 def run_one(job: Training) -> list[Row]:
@@ -246,7 +247,7 @@ def run_one(job: Training) -> list[Row]:
     architecture = job.member.architecture
     data, select, last = search_data(job.data, SIZE_HW, OPTIONS)
     start = time.process_time()
-    trained = train_network(architecture, data, OPTIONS, epochs=EPOCHS, seed=job.seed)
+    trained = train_network(architecture, data, OPTIONS, epochs=job.epochs, seed=job.seed)
     cpu_s = time.process_time() - start
     predict = predictor(trained.model)
     video = score_videos(predict, select, NUM_CLASSES, last_frame_only=last).metrics
