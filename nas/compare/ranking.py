@@ -65,7 +65,7 @@ def verdicts(
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p-value; exact but where ties meet many values.
+    """Two-sided p-value (twice the smaller tail); exact but where ties meet many values.
 
     Raises:
         MissingExtraError: scipy is not installed.
