@@ -185,3 +185,23 @@ def test_medians_and_quartiles_over_seeds() -> None:
     assert last.regret is not None
     assert (last.regret.q1, last.regret.median, last.regret.q3) == pytest.approx((0.1, 0.2, 0.3))
     assert last.hypervolume_verdict is None
+
+
+def test_more_volume_and_less_regret_are_better() -> None:
+    """An arm that is nearer to the front in every seed is better in both figures, and the other is worse."""
+    pytest.importorskip("scipy")
+
+    def arm(name: str, distance: float) -> Arm:
+        places = [distance + seed / 100 for seed in range(5)]
+        runs = tuple(Run(name, seed, (Step(1.0, 1, (at, 0.1), 0.1),)) for seed, at in enumerate(places))
+        return Arm(name, runs, control=name == "random")
+
+    arms = [arm("random", 0.5), arm("near", 0.2), arm("far", 0.8)]
+    measure = yardstick([run for one in arms for run in one.runs], (1.0, 1.0))
+    for curves in compare(arms, measure).curves:
+        for name, share in (("near", 1.0), ("far", 0.0)):
+            last = curves[name].quarters[-1]
+            assert last.hypervolume_verdict is not None
+            assert last.regret_verdict is not None
+            assert (last.hypervolume_verdict.superiority, last.regret_verdict.superiority) == (share, share)
+            assert last.regret_verdict.words == f"{'better' if share else 'worse'} than random (p 0.016)"
