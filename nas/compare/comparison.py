@@ -73,10 +73,14 @@ def compare(arms: Sequence[Arm], measure: Yardstick, *, testable: bool = True) -
     )
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles of `values`."""
-    q1, median, q3 = (float(value) for value in np.quantile(np.asarray(values, dtype=np.float64), (0.25, 0.5, 0.75)))
-    return Spread(median, q1, q3, tuple(values))
+def spreads(values_SG: Sequence[Sequence[float]]) -> tuple[Spread, ...]:
+    """Median and quartiles over the seeds S, for each of G figures; all at once, one by one is slow."""
+    found_SG = np.asarray(values_SG, dtype=np.float64)
+    q1_G, median_G, q3_G = np.quantile(found_SG, (0.25, 0.5, 0.75), axis=0).tolist()
+    return tuple(
+        Spread(median, q1, q3, tuple(values))
+        for median, q1, q3, values in zip(median_G, q1_G, q3_G, found_SG.T.tolist(), strict=True)
+    )
 
 
 _PerRun = Sequence[Sequence[Reached]]
@@ -124,18 +128,19 @@ def _judge(
 
 
 def _quarter(found: Sequence[Reached], judged: Mapping[str, Mapping[str, Verdict]], name: str) -> Quarter:
-    num_budgets = len(found[0].regret_B)
+    with_regret = bool(found[0].regret_B)
+    volume, regret = spreads([(one.hypervolume, one.regret) for one in found])
     return Quarter(
-        hypervolume=spread([one.hypervolume for one in found]),
-        regret=spread([one.regret for one in found]) if num_budgets else None,
-        regret_B=tuple(spread([one.regret_B[b] for one in found]) for b in range(num_budgets)),
+        hypervolume=volume,
+        regret=regret if with_regret else None,
+        regret_B=spreads([one.regret_B for one in found]) if with_regret else (),
         hypervolume_verdict=judged.get("hypervolume", {}).get(name),
         regret_verdict=judged.get("regret", {}).get(name),
     )
 
 
 def _spreads(runs: _PerRun, pick: Callable[[Reached], float]) -> tuple[Spread, ...]:
-    return tuple(spread([pick(one) for one in at_point]) for at_point in zip(*runs, strict=True))
+    return spreads([[pick(one) for one in run] for run in runs])
 
 
 def _hypervolume(found: Reached) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.compare.runs import Run, Step
-from nas.pareto import front, hypervolume
+from nas.pareto import hypervolume
 from search_spaces.errors import InputError
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
@@ -64,5 +64,4 @@ def best_under(steps: Iterable[Step], budgets_B: Sequence[float], nothing: float
 
 def volume(steps: Iterable[Step], reference: tuple[float, ...]) -> float:
     """The hypervolume of the steps that have losses."""
-    points = [step.losses for step in steps if step.losses is not None]
-    return hypervolume([points[index] for index in front(points)], reference)
+    return hypervolume([step.losses for step in steps if step.losses is not None], reference)

@@ -142,7 +142,7 @@ def test_the_order_of_runs_and_arms_changes_nothing(found: list[int], rng: rando
     assert compare(arms[::-1], yardstick(shuffled)) == compare(arms, yardstick(runs))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(seeds)
 def test_more_budget_is_never_worse(found: list[int]) -> None:
     runs = [random_run(seed) for seed in found]
