@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     directories: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders of searches: every searcher with several seeds.")
+        list[Path], typer.Argument(metavar="DIR", help="Folders of searches: every searcher with several seeds.")
     ],
     reference: Annotated[
         str | None,

@@ -101,7 +101,8 @@ class TestCosts:
 class TestArms:
     def test_folders_that_differ_in_seed_and_budget_are_one_arm(self, tmp_path: Path) -> None:
         folders = [
-            toy(tmp_path / str(seed), seed=seed, trials=5 + seed, time_limit_s=60.0 + seed) for seed in (2, 0, 1)
+            toy(tmp_path / name, seed=seed, trials=5 + seed, time_limit_s=60.0 + seed)
+            for name, seed in (("a", 2), ("b", 0), ("c", 1))
         ]
         (arm,) = read_material(folders).arms
         assert (arm.name, arm.control, [run.seed for run in arm.runs]) == ("random", True, [0, 1, 2])
@@ -187,6 +188,18 @@ class TestFigures:
         assert [step.losses for step in run.steps] == [(-t.metrics["miou"], t.metrics["latency_ms"]) for t in trials]
         assert [step.cost for step in run.steps] == [t.metrics["latency_ms"] for t in trials]
         assert {step.spent for step in run.steps} == {5.0}
+
+    def test_an_infeasible_trial_costs_and_reaches_nothing(self, tmp_path: Path) -> None:
+        """Over the budget only in the last stage: it has every metric and stands on no front."""
+        stages = [Stage("train", Trainer()), Stage("measure", ToyMeasure())]
+        asks = [proposal(epochs=1), proposal(node0_op=3, node0_width=3, epochs=1)]
+        limit = {"latency_ms": 3.0}
+        slow = toy_search(tmp_path, Listed(asks), stages=stages, slots=1, constraints=limit).trials[1]
+        assert (slow.status, set(slow.metrics)) == ("infeasible", {"miou", "latency_ms", "frames_seen"})
+        write_recipe(tmp_path, replace(TOY, constraints=limit))
+        (run,) = read_material([tmp_path]).arms[0].runs
+        assert [step.spent for step in run.steps] == [101, 101]
+        assert [step.losses is None for step in run.steps] == [False, True]
 
 
 class TestFoldersThatAreNotWhole:
