@@ -1,4 +1,4 @@
-"""Arms side by side: medians and quartiles over seeds, verdicts against the control. Knows no files and no recipes.
+"""Arms side by side: medians and quartiles over seeds, verdicts against the control. Knows nothing of files or recipes.
 
 Legend: B hidden budgets, G points of an axis; four quarters of an axis.
 """
