@@ -6,6 +6,7 @@ Usage: python -m experiments.space_table [experiments/results]
 import json
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 
 from experiments.space import Member
+from search_spaces.network_questions import COARSEST_PX
 
 METRICS = ("miou", "miou_stills", "tc", "warp_flip")
-CONTROL = "dense"
-RANKED = ("miou", "miou_stills")
+CONTROLS = ("dense before pruning", "dense")
+DRAWN_BEFORE = ["whole frames before pruning", "before pruning"]
 MIN_COUNT = 5
 """Members with and without a choice below which its mean says nothing."""
 
@@ -34,23 +36,23 @@ def main() -> None:
         (m.population, m.target_ms, m.name): m
         for m in map(Member.read, (folder / "space_networks.jsonl").read_text().splitlines())
     }
-    print("\n### What choices go with, video_cells, both targets\n")
-    print("\n".join(_choices(rows[rows.population == "video_cells"], members)))
+    for title, populations in (("video_cells", ["video_cells"]), ("what was pruned", DRAWN_BEFORE)):
+        print(f"\n### What choices go with, {title}, both targets\n")
+        print("\n".join(_choices(rows[rows.population.isin(populations)], members)))
 
 
 def _distributions(part: pd.DataFrame) -> Iterator[str]:
-    yield "| population | n | " + " | ".join(METRICS) + " | best miou | p (miou, stills) |"
+    yield "| population | n | " + " | ".join(METRICS) + " | best miou | p of miou against " + ", ".join(CONTROLS) + " |"
     yield "|---|---:|" + "---|" * (len(METRICS) + 2)
-    control = part[part.population == CONTROL]
+    controls = [part[part.population == name] for name in CONTROLS]
     for population, rows in part.groupby("population", sort=False):
         cells = [
             f"{rows[m].median():.1f} ({rows[m].quantile(0.25):.1f}..{rows[m].quantile(0.75):.1f})" for m in METRICS
         ]
-        p = [_p(rows[m], control[m]) for m in RANKED] if population != CONTROL else []
-        said = ", ".join(f"{value:.3g}" for value in p) or "-"
+        said = ", ".join(_p(rows, control) for control in controls)
         yield f"| {population} | {len(rows)} | {' | '.join(cells)} | {rows.miou.max():.1f} | {said} |"
     yield ""
-    yield f"Medians with quartiles, in points; p: Mann-Whitney, two-sided, against {CONTROL}."
+    yield "Medians with quartiles, in points; p: Mann-Whitney, two-sided."
     yield ""
     quantiles = (0.1, 0.25, 0.5, 0.75, 0.9)
     yield "| error (100 - miou) at the quantile | " + " | ".join(f"{q:.0%}" for q in quantiles) + " |"
@@ -59,8 +61,9 @@ def _distributions(part: pd.DataFrame) -> Iterator[str]:
         yield f"| {population} | " + " | ".join(f"{(100 - rows.miou).quantile(q):.1f}" for q in quantiles) + " |"
 
 
-def _p(one: "pd.Series[float]", other: "pd.Series[float]") -> float:
-    return float(mannwhitneyu(one, other).pvalue)
+def _p(one: pd.DataFrame, other: pd.DataFrame) -> str:
+    apart = len(other) and one.population.iloc[0] != other.population.iloc[0]
+    return f"{mannwhitneyu(one.miou, other.miou).pvalue:.2g}" if apart else "-"
 
 
 def _choices(rows: pd.DataFrame, members: dict[tuple[str, float, str], Member]) -> Iterator[str]:
@@ -69,7 +72,7 @@ def _choices(rows: pd.DataFrame, members: dict[tuple[str, float, str], Member]) 
         set(_options(members[row.population, row.target_ms, row.network]))
         for row in rows.itertuples()
     ]  # fmt: skip
-    gain = rows.miou - rows.groupby("target_ms").miou.transform("mean")
+    gain = rows.miou - rows.groupby(["population", "target_ms"]).miou.transform("mean")
     found = []
     for option in sorted(set().union(*chosen)):
         has = np.array([option in options for options in chosen])
@@ -96,6 +99,9 @@ def _options(member: Member) -> Iterator[str]:
         elif path != "kind":
             yield f"{path}={value}"
 
+    network = member.architecture.video
+    pixels = network.head_stride / Fraction(network.input_scale)
+    yield f"frame pixels under the scores {'>' if pixels > COARSEST_PX else '<='} {float(COARSEST_PX):.1f}"
     yield from walk("", json.loads(member.architecture.to_json())["network"])
 
 

@@ -12,7 +12,7 @@ from nas.engines import ENGINES, make_engine
 from nas.journal import Journal
 from nas.lock import FolderLock
 from nas.machine import machine_facts
-from nas.recipe import Recipe, checked, fields_of
+from nas.recipe import BUDGET, Recipe, checked, fields_of
 from nas.result import Result
 from nas.search import Event, SearchResult
 from nas.search import search as run_search
@@ -33,9 +33,6 @@ from nas.streamer import Streamer
 from search_spaces.errors import InputError
 
 __all__ = ["Recipe", "Result", "Streamer", "load", "recipe_sha256", "search"]
-
-BUDGET = ("trials", "time_limit_s")
-"""Fields of the recipe that may change on resume: how long to search, not what."""
 
 
 def search(

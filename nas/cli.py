@@ -11,7 +11,20 @@ from typing import cast
 
 import typer
 
-from nas.commands import data, doctor, evaluate, export, listing, measure, report, search, segment, status, train
+from nas.commands import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    listing,
+    measure,
+    report,
+    search,
+    segment,
+    status,
+    train,
+)
 from nas.commands.output import print_json
 from search_spaces.errors import InputError
 
@@ -28,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (search, status, report, train, evaluate, export, measure, segment, listing, data, doctor):
+for _module in (search, status, report, train, evaluate, export, measure, segment, compare, listing, data, doctor):
     _module.register(app)
 
 

@@ -3,6 +3,8 @@
 Legend: N points, M losses (all to be made small).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -83,3 +85,29 @@ def hypervolume_2d(losses: ArrayLike, reference: tuple[float, float]) -> float:
             area += (reference[0] - x) * (ceiling - y)
             ceiling = y
     return float(area)
+
+
+def hypervolume(losses: ArrayLike, reference: Sequence[float]) -> float:
+    """Volume that is dominated by the points and dominates `reference`, for any number of losses. (N, M) in.
+
+    Slices along the last loss, each as thick as the gap to the next point (HSO, While et al. 2006,
+    doi:10.1109/TEVC.2005.851275). Costs about N^(M-1): right for the fronts of searches, tens of points and
+    two to four losses.
+    """
+    bounds = tuple(float(bound) for bound in reference)
+    losses_NM = np.asarray(losses, dtype=np.float64).reshape(-1, len(bounds))
+    inside_NM = losses_NM[(losses_NM < bounds).all(axis=1)]
+    if len(inside_NM) == 0:
+        return 0.0
+    if len(bounds) == 1:
+        return bounds[0] - float(inside_NM.min())
+    if len(bounds) == 2:
+        return hypervolume_2d(inside_NM, (bounds[0], bounds[1]))
+    kept_NM = inside_NM[front(inside_NM)]
+    kept_NM = kept_NM[np.argsort(kept_NM[:, -1], kind="stable")]
+    thickness_N = np.diff(kept_NM[:, -1], append=bounds[-1])
+    return sum(
+        float(thick) * hypervolume(kept_NM[:end, :-1], bounds[:-1])
+        for end, thick in enumerate(thickness_N, start=1)
+        if thick > 0
+    )

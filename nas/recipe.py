@@ -17,6 +17,9 @@ from search_spaces.errors import InputError
 
 Scalar = str | int | float | bool
 
+BUDGET = ("trials", "time_limit_s")
+"""Fields of the recipe that say how long to search, not what: they may change on resume."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:

@@ -54,15 +54,18 @@ def front_facts(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     ]
 
 
+def may_stand_on_front(trial: Trial, objectives: Sequence[str]) -> bool:
+    """A complete candidate that has every objective; a searcher's own work never."""
+    return (
+        isinstance(trial.proposal, Proposal)
+        and trial.status == "complete"
+        and all(name in trial.metrics for name in objectives)
+    )
+
+
 def front_of(trials: Sequence[Trial], objectives: Sequence[str]) -> tuple[Trial, ...]:
     """The complete candidates that no other dominates, best first objective first; equal ones are all kept."""
     parsed = parse_objectives(objectives)
-    found = [
-        (losses(parsed, trial.metrics), trial)
-        for trial in trials
-        if isinstance(trial.proposal, Proposal)
-        and trial.status == "complete"
-        and all(name in trial.metrics for name in objectives)
-    ]
+    found = [(losses(parsed, trial.metrics), trial) for trial in trials if may_stand_on_front(trial, objectives)]
     kept = [found[index] for index in front([point for point, _ in found])]
     return tuple(trial for _, trial in sorted(kept, key=lambda pair: (pair[0], pair[1].number)))

@@ -5,6 +5,7 @@ arXiv:1807.11626). A question is asked only where its answer changes the network
 """
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal
 
 from search_spaces.architecture import Architecture, NetworkSpec, TrainingSpec
@@ -28,8 +29,7 @@ class VideoCells:
         """Ask level by level: network, stem, stages, detail branch, decoder, cells, schedule, training."""
         scale = choose("network.input_scale", SCALES)
         stem = ask_stem(choose)
-        # In the order that keeps the stages' own strides when the stem's changes: neighbours stay alike.
-        output_stride = choose("network.output_stride", (8, 16) if stem.stride == 2 else (16, 8))
+        output_stride = choose("network.output_stride", (8, 16))
         num_stages = choose("network.num_stages", (3, 4))
         stages = []
         stride = stem.stride
@@ -45,7 +45,7 @@ class VideoCells:
             input_scale=scale,
             context=context,
             detail=detail,
-            decoder=ask_decoder(choose, output_stride if detail is None else detail.stride),
+            decoder=ask_decoder(choose, output_stride if detail is None else detail.stride, Fraction(scale)),
         )
         network = replace(still, temporal=ask_temporal(choose, still.placements))
         network = replace(network, schedule=ask_schedule(choose, network))

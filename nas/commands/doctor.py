@@ -74,6 +74,7 @@ def _extras() -> list[Check]:
     extras = {
         "onnxruntime": "onnx", "onnx": "onnx", "onnxscript": "onnx", "openvino": "openvino", "ray": "ray",
         "optuna": "optuna", "av": "video", "opencv-python-headless": "flow", "matplotlib": "report",
+        "scipy": "report",
     }  # fmt: skip
     return [
         Check(name, found[name] is not None, found[name] or f"absent; pip install 'vidseg-nas[{extra}]'", needed=False)

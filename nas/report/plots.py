@@ -11,12 +11,12 @@ from search_spaces.errors import MissingExtraError
 FRONT, COMPLETE, INFEASIBLE = "#c62828", "#90a4ae", "#ffb74d"
 
 
-def require_matplotlib() -> None:
-    """Raise MissingExtraError where the plots cannot be drawn."""
+def require_matplotlib(purpose: str = "report.html") -> None:
+    """Raise MissingExtraError where the plots that `purpose` needs cannot be drawn."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise MissingExtraError("matplotlib", "report", "report.html") from None
+        raise MissingExtraError("matplotlib", "report", purpose) from None
 
 
 def front_svg(trials: Sequence[Trial], front: Sequence[Trial], objectives: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ def rich_table(rows: Rows, title: str) -> "Table":
 
     table = Table(title=title, title_justify="left")
     for name in rows.header:
-        left = name in ("key", "reason", "status")
+        left = name in ("arm", "key", "reason", "status")
         table.add_column(name, justify="left" if left else "right", no_wrap=name != "reason")
     for row in rows.cells:
         table.add_row(*(Text(cell) for cell in row))

@@ -1,4 +1,7 @@
-"""What cells share that compare two frames by few channels before they mix them. Knows nothing of how they compare."""
+"""What cells share that compare two frames by few channels before they mix them. Knows nothing of how they compare.
+
+Original: one state and one mixture for the cells that cite where their comparison comes from.
+"""
 
 import torch
 from torch import Tensor, nn

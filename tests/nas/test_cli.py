@@ -28,6 +28,7 @@ OPTIONS = {
     "export": {"--runtime", "--size"},
     "measure": {"--device", "--fps", "--size", "--classes"},
     "segment": {"--out"},
+    "compare": {"--reference", "--plot"},
     "list": set(),
     "data check": set(),
     "doctor": set(),

@@ -67,6 +67,12 @@ def bad_input(search_dir: Path, model_dir: Path, tmp_path: Path) -> dict[str, tu
         "no onnx": (("measure", tmp_path / "absent.onnx"), "no such file"),
         "no video": (("segment", model_dir, tmp_path / "absent.mp4", "--out", out), "absent.mp4"),
         "own input": (("segment", model_dir, video, "--out", video), "is the video to segment"),
+        "compare": (("compare", search_dir, tmp_path / "absent"), "no such search folder"),
+        "compare journal": (("compare", search_dir, broken), "journal.jsonl line 1: is no journal record"),
+        "compare twice": (("compare", search_dir, search_dir), "given twice"),
+        "reference": (("compare", search_dir, "--reference", "miou=1"), "--reference: 'miou=1' given; allowed"),
+        "plot": (("compare", search_dir, "--plot", tmp_path / "a.pdf"), "allowed: a file that ends in .png or .svg"),
+        "plot folder": (("compare", search_dir, "--plot", out / "a.png"), "does not exist"),
         "list": (("list", "x"), "list: 'x' given; allowed: spaces"),
         "check": (("data", "check", "x"), "data 'x' is unknown; allowed"),
     }
@@ -76,7 +82,8 @@ CASES = (
     "recipe", "recipe file", "searcher", "space", "data", "device", "engine", "set", "time limit", "taken", "folder",
     "journal", "journal resume", "journal report", "preset", "network", "search without number", "trial", "point",
     "architecture", "deep json", "train set", "train out", "size", "checkpoint", "checkpoint export", "no model",
-    "runtime", "target", "fps", "no size", "no onnx", "no video", "own input", "list", "check",
+    "runtime", "target", "fps", "no size", "no onnx", "no video", "own input", "compare", "compare journal",
+    "compare twice", "reference", "plot", "plot folder", "list", "check",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evaluators.job import METRICS
 from nas.objectives import DIRECTIONS, LIMITS, losses, parse_objectives, violated
-from nas.pareto import crowding, dominance, front, hypervolume_2d, preference, ranks
+from nas.pareto import crowding, dominance, front, hypervolume, hypervolume_2d, preference, ranks
 from search_spaces.errors import InputError
 
 # A coarse grid, so that ties and duplicates are common.
@@ -30,6 +30,21 @@ def test_hypervolume_is_the_library_s(found: list[tuple[float, ...]]) -> None:
     moocore = pytest.importorskip("moocore")
     expected = moocore.hypervolume(np.asarray(found), ref=np.asarray([5.5, 5.0]))
     assert hypervolume_2d(found, (5.5, 5.0)) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 4).flatmap(points))
+def test_hypervolume_of_any_number_of_losses_is_the_library_s(found: list[tuple[float, ...]]) -> None:
+    moocore = pytest.importorskip("moocore")
+    reference = (5.5, 5.0, 4.5, 6.0)[: len(found[0])]
+    expected = moocore.hypervolume(np.asarray(found), ref=np.asarray(reference))
+    assert hypervolume(found, reference) == pytest.approx(expected, abs=1e-9)
+
+
+def test_hypervolume_of_one_loss_and_of_a_box_by_hand() -> None:
+    assert hypervolume([(2.0,), (1.0,), (9.0,)], (5.0,)) == 4.0
+    assert hypervolume([(1, 2, 3)], (2, 4, 6)) == 6.0
+    assert hypervolume([], (2.0, 4.0, 6.0)) == 0.0
 
 
 @settings(deadline=None)

@@ -9,7 +9,7 @@ from search_spaces.decoder_spec import SKIPLESS
 from search_spaces.decoders import DECODERS
 from search_spaces.detail_fusions import DETAIL_FUSIONS
 from search_spaces.exchanges import EXCHANGES
-from search_spaces.network_questions import DETAIL_STRIDES, FACTORS, SQUARE_KERNELS
+from search_spaces.network_questions import DETAIL_STRIDES, SQUARE_KERNELS
 from search_spaces.stems import STEMS
 
 BASE = NetworkSpec(
@@ -30,7 +30,7 @@ def _stems() -> Mapping[str, NetworkSpec]:
         if kind == "shrunk":  # beside a branch from the frame alone: `_from_frame`
             continue
         conv = kind != "space_to_depth"
-        shapes = [(2, 3)] if conv else [(factor, kernel) for factor in FACTORS for kernel in SQUARE_KERNELS]
+        shapes = [(2, 3)] if conv else [(factor, kernel) for factor in (2, 4) for kernel in SQUARE_KERNELS]
         for factor, kernel in shapes:
             stem = StemSpec(8, "relu", kind, factor, kernel)  # type: ignore[arg-type]
             found[f"stem-{kind}-{factor}-{kernel}"] = replace(BASE, stem=stem, stages=BASE.stages[: 4 - factor // 2])
