@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluators.tabular import TabularEvaluator, open_benchmark
 from evaluators.toy import ToyEvaluator
 from nas.objectives import DIRECTIONS, parse_objectives
 from nas.recipe import Recipe
@@ -13,6 +14,7 @@ from nas.stages import Stage
 from nas.trial import Searcher
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InputError
+from search_spaces.recorded_table import absolute_spec, is_tabular
 from search_spaces.spaces import make_space
 
 MEASURE_BATCH = 4
@@ -44,7 +46,7 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
             raise InputError(f"constraints.{name}: {bound:g} given; nothing can be below it, more than 0 is needed")
     space = make_space(recipe.space)
     start = tuple(open_source(text).architecture for text in recipe.start)
-    stages, cost = _toy() if recipe.space == "toy" else _video(recipe, folder)
+    evaluation = _evaluation(recipe, folder)
     searcher = make_searcher(
         recipe.searcher,
         space,
@@ -52,19 +54,51 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
         objectives=objectives,
         options=recipe.searcher_options,
         start=start,
-        cost=cost,
+        cost=evaluation.cost,
+        cost_name=evaluation.cost_name,
     )
-    return Parts(searcher, stages)
+    return Parts(searcher, evaluation.stages)
 
 
-Cost = Callable[[Architecture], float]
+@dataclass(frozen=True)
+class _Evaluation:
+    """The stages of a trial, and what predicts a loss; `cost_name` where it does so exactly and at no expense."""
+
+    stages: tuple[Stage, ...]
+    cost: Callable[[Architecture], float] | None = None
+    cost_name: str = ""
 
 
-def _toy() -> tuple[tuple[Stage, ...], Cost | None]:
-    return (Stage("train", ToyEvaluator()),), None
+def _evaluation(recipe: Recipe, folder: Path) -> _Evaluation:
+    if recipe.space == "toy":
+        return _toy()
+    return _tabular(recipe) if is_tabular(recipe.space) else _video(recipe, folder)
 
 
-def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
+def _toy() -> _Evaluation:
+    return _Evaluation((Stage("train", ToyEvaluator()),))
+
+
+def _tabular(recipe: Recipe) -> _Evaluation:
+    """Recorded costs, then recorded trainings: no dataset is opened and nothing is timed."""
+    spec = absolute_spec(recipe.space)  # a worker of a cluster has another working folder than the driver
+    benchmark = open_benchmark(spec)
+    for name in (*recipe.objectives, *recipe.constraints):
+        if not benchmark.reports(name):
+            raise InputError(f"{recipe.space}: {name!r} is not recorded; name its column, as in ?{name}=COLUMN")
+    if benchmark.epochs and recipe.epochs not in benchmark.epochs:
+        recorded = ", ".join(map(str, benchmark.epochs))
+        raise InputError(f"epochs: {recipe.epochs} given; {recipe.space} records {recorded}")
+    evaluator = TabularEvaluator(spec)
+    stages = (Stage("measure", evaluator, where="driver"), Stage("train", evaluator))
+
+    def latency_ms(architecture: Architecture) -> float:
+        return benchmark.measured(architecture)["latency_ms"]
+
+    return _Evaluation(stages, latency_ms, "latency_ms") if benchmark.reports("latency_ms") else _Evaluation(stages)
+
+
+def _video(recipe: Recipe, folder: Path) -> _Evaluation:
     """Counted cost, then latency where anything asks for it, then training: the cheapest first."""
     from evaluators.datasets.registry import absolute_spec, open_dataset
     from evaluators.latency import CostEvaluator, LatencyEvaluator
@@ -92,4 +126,5 @@ def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:
     def macs_m(architecture: Architecture) -> float:
         return num_macs(architecture, size_hw, num_classes) / 1e6
 
-    return tuple(stages), macs_m
+    # No `cost_name`: tracing takes tenths of a second, and a searcher asks for the cost of hundreds of candidates.
+    return _Evaluation(tuple(stages), macs_m)

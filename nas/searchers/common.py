@@ -20,7 +20,11 @@ _DRAWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a searcher is made from. `variant` follows the colon in its name; `cost` predicts a loss."""
+    """What a searcher is made from. `variant` follows the colon in its name.
+
+    `cost` predicts a loss: exactly the metric called `cost_name` where that is an objective. `features` are numbers
+    that say something of a network without a trial (traced MACs, parameters, state), as many for each.
+    """
 
     space: SearchSpace
     seed: int
@@ -29,6 +33,8 @@ class Setup:
     options: Mapping[str, Scalar] = field(default_factory=dict)
     variant: str = ""
     cost: Callable[[Architecture], float] | None = None
+    cost_name: str = ""
+    features: Callable[[Architecture], Sequence[float]] | None = None
 
 
 class Start:

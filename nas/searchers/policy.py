@@ -10,12 +10,13 @@ Legend: E embedding and hidden size, N options of a question.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from nas.searchers.arithmetic import one_thread
 
 _INIT_RANGE = 0.1
 """Uniform(-0.1, 0.1), as Zoph and Le."""
@@ -79,7 +80,7 @@ class Policy:
         """One gradient step on all lessons; `clip` None is REINFORCE."""
         if not lessons:
             return
-        with _one_thread():
+        with one_thread():
             for lesson in lessons:
                 for name, num_options, _ in lesson.choices:
                     self._parameters_of(name, num_options)
@@ -132,13 +133,13 @@ class Walk:
 
     def probabilities(self, name: str, num_options: int) -> list[float]:
         """Of each option, given what was answered so far; does not answer."""
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             probabilities: list[float] = torch.softmax(self._logits(name, num_options)[0], 0).tolist()
         return probabilities
 
     def draw(self, name: str, num_options: int, uniform: float) -> int:
         """Answer by inversion: `uniform` in 0..1 picks the option."""
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             logits, state = self._logits(name, num_options)
             log_probs: list[float] = torch.log_softmax(logits, 0).tolist()
         self._state = state
@@ -152,7 +153,7 @@ class Walk:
 
     def take(self, name: str, num_options: int, index: int) -> int:
         """Answer with `index`."""
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             logits, self._state = self._logits(name, num_options)
             self.log_prob += float(torch.log_softmax(logits, 0)[index])
         self.choices.append((name, num_options, index))
@@ -176,17 +177,3 @@ class Walk:
             entering_1E = self._policy.next_input(self.choices[-1], self._state[0])
         state = self._policy.cell(entering_1E, self._state)
         return self._policy.logits(name, num_options, state[0]), state
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order of a sum must not depend on the number of cores."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

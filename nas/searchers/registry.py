@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from nas.objectives import Objective
@@ -41,6 +41,10 @@ SEARCHERS: dict[str, SearcherInfo] = {
         "autoregressive LSTM controller, PPO or REINFORCE; MnasNet's or TuNAS's reward",
         "arXiv:1707.06347, arXiv:1807.11626, arXiv:2008.06120", "nas.searchers.ppo",
     ),
+    "surrogate": SearcherInfo(
+        "Gaussian process on answers and traced numbers; improves the front under every budget at once",
+        "doi:10.1023/A:1008306431147, arXiv:2006.07556", "nas.searchers.surrogate",
+    ),
 }  # fmt: skip
 
 
@@ -53,6 +57,8 @@ def make_searcher(
     options: Mapping[str, Scalar] | None = None,
     start: tuple[Genotype | Architecture, ...] = (),
     cost: Callable[[Architecture], float] | None = None,
+    cost_name: str = "",
+    features: Callable[[Architecture], Sequence[float]] | None = None,
 ) -> Searcher:
     """The searcher called `name` (or `name:variant`), fresh.
 
@@ -75,7 +81,7 @@ def make_searcher(
     parsed = parse_json(module.Options, json.dumps(dict(options or {})), f"searcher_options of {name}")
     setup = Setup(
         space=space, seed=seed, objectives=objectives, start=start, options=dict(options or {}),
-        variant=variant, cost=cost,
+        variant=variant, cost=cost, cost_name=cost_name, features=features,
     )  # fmt: skip
     searcher: Searcher = module.make(setup, parsed)
     return searcher

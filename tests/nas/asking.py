@@ -10,7 +10,12 @@ from search_spaces.decisions import SearchSpace
 from search_spaces.toy import ToySpace, toy_metrics
 
 BOTH = ("miou", "latency_ms")
-SMALL = {"random": {}, "evolution": {"population": 6, "sample": 3}, "ppo": {"batch": 4, "passes": 2, "hidden": 8}}
+SMALL = {
+    "random": {},
+    "evolution": {"population": 6, "sample": 3},
+    "ppo": {"batch": 4, "passes": 2, "hidden": 8},
+    "surrogate": {"initial": 4, "candidates": 8, "budgets": 8},
+}
 
 
 def made(name: str, seed: int = 0, objectives: tuple[str, ...] = BOTH, **more: Any) -> Searcher:

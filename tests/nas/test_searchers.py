@@ -29,7 +29,7 @@ from search_spaces.decisions import replay, sample
 from search_spaces.errors import InputError
 from search_spaces.toy import ToySpace, toy_metrics
 
-HELPERS = {"common", "registry", "reward", "policy"}
+HELPERS = {"common", "registry", "reward", "policy", "arithmetic"}
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
