@@ -53,6 +53,7 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
         options=recipe.searcher_options,
         start=start,
         cost=cost,
+        epochs=recipe.epochs,
     )
     return Parts(searcher, stages)
 

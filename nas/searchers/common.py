@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nas.objectives import Objective
+from nas.recipe import EPOCHS
 from nas.trial import Proposal
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decoded, Genotype, SearchSpace, replay, sample
@@ -20,7 +21,10 @@ _DRAWS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a searcher is made from. `variant` follows the colon in its name; `cost` predicts a loss."""
+    """What a searcher is made from. `variant` follows the colon in its name; `cost` predicts a loss.
+
+    `options` are all that were given, those of a searcher inside too; `epochs` is the fidelity of the recipe.
+    """
 
     space: SearchSpace
     seed: int
@@ -29,6 +33,7 @@ class Setup:
     options: Mapping[str, Scalar] = field(default_factory=dict)
     variant: str = ""
     cost: Callable[[Architecture], float] | None = None
+    epochs: int = EPOCHS
 
 
 class Start:

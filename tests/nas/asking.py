@@ -10,7 +10,18 @@ from search_spaces.decisions import SearchSpace
 from search_spaces.toy import ToySpace, toy_metrics
 
 BOTH = ("miou", "latency_ms")
-SMALL = {"random": {}, "evolution": {"population": 6, "sample": 3}, "ppo": {"batch": 4, "passes": 2, "hidden": 8}}
+RUNGS = {"eta": 3.0, "min_epochs": 1, "max_epochs": 9}
+EVOLUTION: dict[str, Any] = {"population": 6, "sample": 3}
+PPO: dict[str, Any] = {"batch": 4, "passes": 2, "hidden": 8}
+SMALL: dict[str, dict[str, Any]] = {
+    "random": {},
+    "evolution": EVOLUTION,
+    "ppo": PPO,
+    "halving:random": RUNGS,
+    "halving:evolution": RUNGS | EVOLUTION,
+    "halving:ppo": RUNGS | PPO,
+}
+"""Options with which little is asked before a searcher does what it does later on."""
 
 
 def made(name: str, seed: int = 0, objectives: tuple[str, ...] = BOTH, **more: Any) -> Searcher:
@@ -37,4 +48,6 @@ def run(searcher: Searcher, trials: int, spoil: Callable[[int], str] = lambda _:
 
 
 def trace(searcher: Searcher, trials: int = 40) -> str:
-    return "".join(f"{proposal.architecture.key[:12]} {proposal.parent}\n" for proposal in run(searcher, trials))
+    return "".join(
+        f"{proposal.architecture.key[:12]} {proposal.parent} {proposal.epochs}\n" for proposal in run(searcher, trials)
+    )
