@@ -46,6 +46,10 @@ SEARCHERS: dict[str, SearcherInfo] = {
         "asynchronous successive halving around the searcher S: few epochs for all, more for the best",
         "arXiv:1810.05934", "nas.searchers.halving", ("*",),
     ),
+    "optuna": SearcherInfo(
+        "Optuna's samplers through ask and tell: TPE, NSGA-II, Gaussian process",
+        "arXiv:1907.10902", "nas.searchers.optuna_search", ("tpe", "nsga2", "gp"),
+    ),
 }  # fmt: skip
 
 

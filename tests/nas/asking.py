@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from nas.objectives import parse_objectives
 from nas.searchers.registry import make_searcher
 from nas.trial import Proposal, Searcher, Trial
@@ -17,14 +19,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "random": {},
     "evolution": EVOLUTION,
     "ppo": PPO,
+    "optuna:tpe": {"startup": 5},
+    "optuna:nsga2": {"population": 6},
+    "optuna:gp": {"startup": 5},
     "halving:random": RUNGS,
     "halving:evolution": RUNGS | EVOLUTION,
     "halving:ppo": RUNGS | PPO,
+    "halving:optuna:tpe": RUNGS | {"startup": 5},
 }
 """Options with which little is asked before a searcher does what it does later on."""
 
 
 def made(name: str, seed: int = 0, objectives: tuple[str, ...] = BOTH, **more: Any) -> Searcher:
+    if "optuna" in name:
+        pytest.importorskip("optuna")
     options = {**SMALL.get(name, {}), **more.pop("options", {})}
     space: SearchSpace = more.pop("space", ToySpace())
     return make_searcher(name, space, seed=seed, objectives=parse_objectives(objectives), options=options, **more)
