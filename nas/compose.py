@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluators.tabular import TabularEvaluator, open_benchmark
 from evaluators.toy import ToyEvaluator
 from nas.objectives import DIRECTIONS, parse_objectives
 from nas.recipe import Recipe
@@ -13,6 +14,7 @@ from nas.stages import Stage
 from nas.trial import Searcher
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InputError
+from search_spaces.recorded_table import absolute_spec, is_tabular
 from search_spaces.spaces import make_space
 
 MEASURE_BATCH = 4
@@ -44,7 +46,7 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
             raise InputError(f"constraints.{name}: {bound:g} given; nothing can be below it, more than 0 is needed")
     space = make_space(recipe.space)
     start = tuple(open_source(text).architecture for text in recipe.start)
-    stages, cost = _toy() if recipe.space == "toy" else _video(recipe, folder)
+    stages, cost = _evaluation(recipe, folder)
     searcher = make_searcher(
         recipe.searcher,
         space,
@@ -61,8 +63,34 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
 Cost = Callable[[Architecture], float]
 
 
+def _evaluation(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost | None]:
+    """The stages of a trial, and what predicts a loss."""
+    if recipe.space == "toy":
+        return _toy()
+    return _tabular(recipe) if is_tabular(recipe.space) else _video(recipe, folder)
+
+
 def _toy() -> tuple[tuple[Stage, ...], Cost | None]:
     return (Stage("train", ToyEvaluator()),), None
+
+
+def _tabular(recipe: Recipe) -> tuple[tuple[Stage, ...], Cost | None]:
+    """Recorded costs, then recorded trainings: no dataset is opened and nothing is timed."""
+    spec = absolute_spec(recipe.space)  # a worker of a cluster has another working folder than the driver
+    benchmark = open_benchmark(spec)
+    for name in (*recipe.objectives, *recipe.constraints):
+        if not benchmark.reports(name):
+            raise InputError(f"{recipe.space}: {name!r} is not recorded; name its column, as in ?{name}=COLUMN")
+    if benchmark.epochs and recipe.epochs not in benchmark.epochs:
+        recorded = ", ".join(map(str, benchmark.epochs))
+        raise InputError(f"epochs: {recipe.epochs} given; {recipe.space} records {recorded}")
+    evaluator = TabularEvaluator(spec)
+    stages = (Stage("measure", evaluator, where="driver"), Stage("train", evaluator))
+
+    def latency_ms(architecture: Architecture) -> float:
+        return benchmark.measured(architecture)["latency_ms"]
+
+    return stages, latency_ms if benchmark.reports("latency_ms") else None
 
 
 def _video(recipe: Recipe, folder: Path) -> tuple[tuple[Stage, ...], Cost]:

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InputError
@@ -93,8 +93,19 @@ def replay(space: SearchSpace, genotype: Genotype) -> Architecture:
     return decoded.architecture
 
 
+@runtime_checkable
+class ListedSpace(SearchSpace, Protocol):
+    """A space that knows all its points: few, and seldom as many behind one answer as behind another."""
+
+    @property
+    def members(self) -> Sequence[Decoded]:
+        """Every point, once."""
+
+
 def sample(space: SearchSpace, rng: random.Random) -> Decoded:
-    """A point of the space, every question answered uniformly."""
+    """A point of the space, every question answered uniformly; of a space that lists its points, any one of them."""
+    if isinstance(space, ListedSpace):
+        return rng.choice(space.members)
     return decode(space, lambda _, num_options: rng.randrange(num_options))
 
 

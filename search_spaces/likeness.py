@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from search_spaces.architecture import Architecture, NetworkSpec
-from search_spaces.decisions import Choose, Decoded, SearchSpace, decode
+from search_spaces.decisions import Choose, Decoded, ListedSpace, SearchSpace, decode
 
 _SWEEPS = 8
 """Passes over all questions at most; two or three are enough in practice."""
@@ -36,6 +36,8 @@ class _Point:
 def most_like(space: SearchSpace, architecture: Architecture) -> Decoded:
     """The point of `space` nearest to `architecture`; its key is the architecture's if that lies in the space."""
     wanted = _leaves_of(architecture)
+    if isinstance(space, ListedSpace):
+        return min(space.members, key=lambda member: _distance(wanted, member))
     best = _answered(space, {})
     distance = _distance(wanted, best.decoded)
     for _ in range(_SWEEPS):

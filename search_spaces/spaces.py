@@ -10,6 +10,7 @@ from search_spaces.decisions import SearchSpace, count
 from search_spaces.dynamic_cells import DynamicCells, TemporalCells
 from search_spaces.errors import InputError
 from search_spaces.presets import PRESETS
+from search_spaces.recorded_table import is_tabular, open_table
 from search_spaces.restricted import Restricted, Rules
 from search_spaces.toy import ToySpace
 from search_spaces.video_cells import VideoCells
@@ -60,14 +61,16 @@ SPACES: Mapping[str, SpaceEntry] = {
 
 
 def make_space(name: str) -> SearchSpace:
-    """The space called `name`, or `dynamic_cells:PRESET`. Raises InputError naming the allowed ones."""
+    """The space called `name`, `dynamic_cells:PRESET` or `tabular:PATH`. Raises InputError naming the allowed ones."""
     if name in SPACES:
         return SPACES[name].make()
+    if is_tabular(name):
+        return open_table(name).space
     base, _, on = name.partition(":")
     if base == "dynamic_cells" and on in PRESETS:
         return DynamicCells(on)
     presets = ", ".join(f"dynamic_cells:{preset}" for preset in PRESETS)
-    raise InputError(f"space {name!r} is unknown; allowed: {', '.join(SPACES)}, {presets}")
+    raise InputError(f"space {name!r} is unknown; allowed: {', '.join(SPACES)}, {presets}, tabular:PATH")
 
 
 def size_in_words(name: str) -> str:

@@ -65,7 +65,8 @@ def _ratios(latency: Facts | None) -> str:
 def _spaces() -> Names:
     from search_spaces.spaces import SPACES, size_in_words
 
-    return {name: f"{entry.description}; {size_in_words(name)}" for name, entry in SPACES.items()}
+    found = {name: f"{entry.description}; {size_in_words(name)}" for name, entry in SPACES.items()}
+    return {**found, "tabular:PATH": "the networks of a recorded benchmark, a CSV or a folder; nothing is trained"}
 
 
 def _presets() -> Names:
