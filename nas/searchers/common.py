@@ -23,7 +23,8 @@ _DRAWS = 1000
 class Setup:
     """What a searcher is made from. `variant` follows the colon in its name; `cost` predicts a loss.
 
-    `options` are all that were given, those of a searcher inside too; `epochs` is the fidelity of the recipe.
+    `options` are all that were given, those of a searcher inside too; `epochs` is the fidelity of the recipe,
+    `fidelities` are the only ones that there are (of a recorded benchmark); none: any.
     """
 
     space: SearchSpace
@@ -34,6 +35,7 @@ class Setup:
     variant: str = ""
     cost: Callable[[Architecture], float] | None = None
     epochs: int = EPOCHS
+    fidelities: tuple[int, ...] = ()
 
 
 class Start:

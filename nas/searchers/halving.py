@@ -42,8 +42,8 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 class Options:
     """The rungs: from `min_epochs` by factors of `eta` to `max_epochs`, or listed: `rungs="12,50,200"`.
 
-    `max_epochs` is the recipe's epochs by default, `min_epochs` leaves room for three rungs. All other options go to
-    the searcher inside.
+    `max_epochs` is the recipe's epochs by default, `min_epochs` leaves room for three rungs. A recorded benchmark
+    with few fidelities lists its rungs itself. All other options go to the searcher inside.
     """
 
     __pydantic_config__: ClassVar = STRICT
@@ -61,38 +61,43 @@ class Rung:
     eta: float
 
 
-def rungs_of(options: Options, epochs: int) -> tuple[Rung, ...]:
-    """The rungs from the lowest to the highest, whose `eta` says nothing; `epochs` are the recipe's.
+def rungs_of(options: Options, epochs: int, fidelities: Sequence[int] = ()) -> tuple[Rung, ...]:
+    """The rungs from the lowest to the highest, whose `eta` says nothing.
 
-    The factor of the last step is between the root of eta and eta times that: a rung nearer to the top is left out.
+    `epochs` are the recipe's; `fidelities` the only ones that there are, in increasing order; none: any.
 
     Raises:
-        InputError: fewer than two rungs, or a list that is none of increasing numbers, or given beside its ends.
+        InputError: fewer than two rungs, or a list that is none of increasing numbers, or given beside its ends, or
+            of epochs that are no fidelity.
     """
-    if options.rungs is not None:
-        levels = _listed(options)
-        ratios = [high / low for low, high in zip(levels, [*levels[1:], levels[-1]], strict=True)]
-        return tuple(
-            Rung(level, ratio if options.eta is None else options.eta)
-            for level, ratio in zip(levels, ratios, strict=True)
-        )
-    eta = _ETA if options.eta is None else options.eta
     highest = epochs if options.max_epochs is None else options.max_epochs
+    if options.rungs is not None:
+        levels = _listed(options, fidelities)
+    elif fidelities:
+        levels = [level for level in fidelities if (options.min_epochs or 1) <= level <= highest]
+    else:
+        return tuple(Rung(level, options.eta or _ETA) for level in _by_factors(options, highest))
+    if len(levels) < 2:
+        raise _too_few(levels, highest)
+    ratios = [high / low for low, high in pairwise([*levels, levels[-1]])]
+    return tuple(Rung(level, options.eta or ratio) for level, ratio in zip(levels, ratios, strict=True))
+
+
+def _by_factors(options: Options, highest: int) -> list[int]:
+    """The factor of the last step is between the root of eta and eta times that: a nearer rung is left out."""
+    eta = options.eta or _ETA
     lowest = max(1, round(highest / eta**2)) if options.min_epochs is None else options.min_epochs
     if lowest >= highest:
-        raise InputError(
-            f"searcher_options: rungs from {lowest} to {highest} epochs given; halving needs at least two: "
-            "raise epochs or max_epochs, or lower min_epochs"
-        )
+        raise _too_few([lowest], highest)
     levels, exact = [lowest], lowest * eta
     while exact * math.sqrt(eta) <= highest:
         if levels[-1] < round(exact) < highest:
             levels.append(round(exact))
         exact *= eta
-    return tuple(Rung(level, eta) for level in [*levels, highest])
+    return [*levels, highest]
 
 
-def _listed(options: Options) -> list[int]:
+def _listed(options: Options, fidelities: Sequence[int]) -> list[int]:
     assert options.rungs is not None
     words = options.rungs.split(",")
     levels = [int(word) for word in words if word.strip().isdecimal() and len(word) <= 6]
@@ -104,7 +109,18 @@ def _listed(options: Options) -> list[int]:
         )
     if options.min_epochs is not None or options.max_epochs is not None:
         raise InputError("searcher_options: rungs given beside min_epochs or max_epochs; give either")
+    if fidelities and not set(levels) <= set(fidelities):
+        allowed = ", ".join(map(str, fidelities))
+        raise InputError(f"searcher_options.rungs: {options.rungs!r} given; epochs that are recorded: {allowed}")
     return levels
+
+
+def _too_few(levels: Sequence[int], highest: int) -> InputError:
+    listed = ", ".join(map(str, levels)) or "none"
+    return InputError(
+        f"searcher_options: rungs of {listed} epochs are possible up to {highest}, halving needs two and more: raise "
+        "epochs or max_epochs, or lower min_epochs"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,5 +199,5 @@ def make(setup: Setup, options: Options) -> Halving:
     """The searcher around the one that `setup.variant` names. Raises InputError as `rungs_of`."""
     own = {field.name for field in fields(Options)}
     inner = {name: value for name, value in setup.options.items() if name not in own}
-    rungs = rungs_of(options, setup.epochs)
+    rungs = rungs_of(options, setup.epochs, setup.fidelities)
     return Halving(setup, searcher_of(setup.variant, replace(setup, options=inner)), rungs)

@@ -7,8 +7,8 @@ doi:10.1109/4235.996017; Gaussian process with expected improvement or hypervolu
 arXiv:2310.20708, Daulton et al. 2020, arXiv:2006.05078. NSGA-II crosses, and the Gaussian process models, only what
 every trial so far was asked; what lies behind a condition they draw uniformly.
 Differs from a study of Optuna's own: a known architecture is drawn again, and after some attempts a uniform unseen one
-takes its place; an infeasible trial, whose accuracy nobody measured, has a broken constraint and the worst values
-seen; a failed one is told as failed. The study lives in memory alone: the journal is the record, resume replays it.
+takes its place; an infeasible trial has a broken constraint, and the worst value seen for what nobody measured of it;
+a failed one is told as failed. The study lives in memory alone: the journal is the record, resume replays it.
 """
 
 import importlib.util
@@ -86,7 +86,7 @@ class OptunaSearch:
         return proposal
 
     def tell(self, trial: Trial) -> None:
-        """Tell the study what it asked for, or add what it did not."""
+        """Tell the study what it asked for, or enter what it did not."""
         proposal = trial.proposal
         key = proposal.architecture.key
         self._seen[key] = None
@@ -96,10 +96,7 @@ class OptunaSearch:
         values = self._values(trial)
         constraint = _KEPT if trial.status == "complete" else _BROKEN
         if asked is None and values is not None:
-            if not self._generational:
-                self._add(proposal.genotype, values, constraint)
-                return
-            asked = self._fixed(proposal.genotype)  # a trial that was never asked is in no generation
+            asked = self._fixed(proposal.genotype)
         if asked is not None:
             self._finish(asked, values, constraint)
 
@@ -113,11 +110,14 @@ class OptunaSearch:
             self._study.tell(asked, values)
 
     def _values(self, trial: Trial) -> tuple[float, ...] | None:
-        """The trial's losses, for an infeasible one the worst so far; None: there is nothing to learn from."""
-        if trial.status == "infeasible":
-            return self._worst
+        """The trial's losses, the worst so far for what nobody measured; None: there is nothing to learn from."""
         if trial.status == "failed":
             return None
+        if trial.status == "infeasible":
+            if self._worst is None:
+                return None
+            pairs = zip(self._objectives, self._worst, strict=True)
+            return tuple(losses((o,), trial.metrics)[0] if o.name in trial.metrics else worst for o, worst in pairs)
         found = losses(self._objectives, trial.metrics)
         self._worst = found if self._worst is None else tuple(map(max, found, self._worst))
         return found
@@ -136,31 +136,13 @@ class OptunaSearch:
 
     def _fixed(self, genotype: Genotype) -> "optuna.Trial":
         """A trial of the study with these answers."""
-        num_options = self._num_options(genotype)
+        num_options = decode(self._space, lambda name, _: genotype[name]).num_options
         self._study.enqueue_trial({_parameter(name, n): genotype[name] for name, n in num_options.items() if n > 1})
         asked = self._study.ask()
         decode(self._space, _suggested(asked))
+        if self._generational:
+            _ = asked.relative_params  # NSGA-II gives a trial its generation when it is asked for answers
         return asked
-
-    def _add(self, genotype: Genotype, values: tuple[float, ...], constraint: float) -> None:
-        """A finished trial that the study never asked for."""
-        from optuna.distributions import CategoricalDistribution
-        from optuna.trial import create_trial
-
-        asked = {name: n for name, n in self._num_options(genotype).items() if n > 1}
-        self._study.add_trial(
-            create_trial(
-                values=values,
-                params={_parameter(name, n): genotype[name] for name, n in asked.items()},
-                distributions={
-                    _parameter(name, n): CategoricalDistribution(tuple(range(n))) for name, n in asked.items()
-                },
-                constraints={_CONSTRAINT: constraint},
-            )
-        )
-
-    def _num_options(self, genotype: Genotype) -> dict[str, int]:
-        return dict(decode(self._space, lambda name, _: genotype[name]).num_options)
 
 
 def _suggested(asked: "optuna.Trial") -> Pick:

@@ -63,6 +63,7 @@ def make_searcher(
     start: tuple[Genotype | Architecture, ...] = (),
     cost: Callable[[Architecture], float] | None = None,
     epochs: int = EPOCHS,
+    fidelities: tuple[int, ...] = (),
 ) -> Searcher:
     """The searcher called `name` (or `name:variant`), fresh.
 
@@ -72,7 +73,7 @@ def make_searcher(
     """
     setup = Setup(
         space=space, seed=seed, objectives=objectives, start=start, options=dict(options or {}), cost=cost,
-        epochs=epochs,
+        epochs=epochs, fidelities=fidelities,
     )  # fmt: skip
     allowed = [option for module in _modules(name, name) for option in _options(module)]
     for option in setup.options:

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ppo": PPO,
     "optuna:tpe": {"startup": 5},
     "optuna:nsga2": {"population": 6},
-    "optuna:gp": {"startup": 5},
+    "optuna:gp": {"startup": 36},
     "halving:random": RUNGS,
     "halving:evolution": RUNGS | EVOLUTION,
     "halving:ppo": RUNGS | PPO,

@@ -291,6 +291,29 @@ def test_rungs_by_hand(options: dict[str, Any], epochs: int, expected: list[int]
     assert [rung.epochs for rung in rungs_of(Options(**options), epochs)] == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, [12, 50, 200]), ({"min_epochs": 20}, [50, 200]), ({"max_epochs": 50}, [12, 50])]
+)
+def test_a_benchmark_with_few_fidelities_lists_the_rungs(options: dict[str, Any], expected: list[int]) -> None:
+    rungs = rungs_of(Options(**options), 200, (12, 50, 200, 300))
+    assert [rung.epochs for rung in rungs] == expected
+    assert rungs[0].eta == expected[1] / expected[0]
+    assert rungs_of(Options(**options, eta=3.0), 200, (12, 50, 200))[0].eta == 3.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rungs": "12,100"}, "rungs: '12,100' given; epochs that are recorded: 12, 200"),
+        ({"min_epochs": 13}, "rungs of 200 epochs are possible up to 200"),
+        ({"max_epochs": 11}, "rungs of none epochs are possible up to 11"),
+    ],
+)
+def test_rungs_that_are_not_recorded_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        rungs_of(Options(**options), 200, (12, 200))
+
+
 def test_listed_rungs_cost_alike_unless_eta_is_given() -> None:
     assert [rung.eta for rung in rungs_of(Options(rungs="12,50,200"), 5)][:2] == [50 / 12, 4.0]
     assert [rung.eta for rung in rungs_of(Options(rungs="12,50,200", eta=2.0), 5)] == [2.0] * 3
@@ -317,7 +340,7 @@ def test_an_eta_that_is_no_whole_number_owes_what_division_says() -> None:
         ({"rungs": "3,x,12"}, "'3,x,12' given"),
         ({"rungs": "1,9999999"}, "at least two increasing"),
         ({"rungs": "1,2", "max_epochs": 9}, "rungs given beside min_epochs or max_epochs"),
-        ({"min_epochs": 9, "max_epochs": 9}, "rungs from 9 to 9 epochs given; halving needs at least two"),
+        ({"min_epochs": 9, "max_epochs": 9}, "rungs of 9 epochs are possible up to 9, halving needs two"),
         ({"eta": 1.0}, "field eta: given 1.0"),
         ({"population": 4}, "'population' given for searcher 'halving:random'; allowed: eta, min_epochs, max_epochs"),
     ],
