@@ -11,6 +11,9 @@ from search_spaces.architecture import Architecture
 JobKind = Literal["cost", "measure", "train", "supernet", "prune"]
 """cost: traced MACs and parameters; measure: latency on the target; train: stand-alone training and scoring."""
 
+EPOCHS_BEHIND = "epochs_behind"
+"""Entry of a train job's payload; see Job."""
+
 METRICS: Mapping[str, str] = {
     "miou": "mean intersection over union, 0..1, pooled over the split",
     "pixel_accuracy": "share of labelled pixels classified right",
@@ -44,7 +47,9 @@ class Job:
     """One piece of work for an evaluator.
 
     `payload` holds JSON scalars that the kind needs; `init_from` is the identity of the job whose weights
-    this one starts from, its lineage.
+    this one starts from, its lineage. `epochs` is the fidelity of the result. With EPOCHS_BEHIND in the payload, the
+    weights come from the same architecture's own training for so many epochs, and only the rest is to be trained;
+    without it, `epochs` are trained whatever they start from.
     """
 
     kind: JobKind

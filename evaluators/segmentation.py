@@ -17,7 +17,7 @@ from evaluators.datasets.base import Video, VideoDataset
 from evaluators.datasets.clips import select_clips
 from evaluators.datasets.registry import open_dataset
 from evaluators.datasets.splits import fit_and_select
-from evaluators.job import Job, Outcome
+from evaluators.job import EPOCHS_BEHIND, Job, Outcome
 from evaluators.options import TrainOptions, identity_of
 from evaluators.scoring import ScoreReport, score_videos
 from evaluators.train import TrainResult, train_network
@@ -75,10 +75,12 @@ class SegmentationEvaluator:
     def __call__(self, job: Job) -> Outcome:
         """Train and score. Raises DivergedError or InputError; the caller records the reason."""
         data, select, last_frame_only = search_data(self.data, self.size_hw, self.options)
-        init = None
+        init, behind = None, dict(job.payload).get(EPOCHS_BEHIND, 0)
         if job.init_from is not None:
             init = load_weights(Path(self.folder) / checkpoint_name(job.init_from))
-        trained = train_network(job.architecture, data, self.options, epochs=job.epochs, seed=job.seed, init=init)
+        trained = train_network(
+            job.architecture, data, self.options, epochs=job.epochs, seed=job.seed, init=init, epochs_behind=int(behind)
+        )
         report = score_videos(predictor(trained.model), select, data.num_classes, last_frame_only=last_frame_only)
         name = checkpoint_name(job.identity(self.dataset))
         save_weights(Path(self.folder) / name, trained.model.state_dict())

@@ -3,6 +3,7 @@
 Legend: B batch, T frames, K classes, N = B * T.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -20,6 +21,7 @@ from evaluators.options import TrainOptions
 from evaluators.training_data import TrainingData
 from evaluators.training_heads import TrainingHeads
 from search_spaces.architecture import Architecture, TrainingSpec
+from search_spaces.errors import InputError
 from search_spaces.network import VideoSegmenter, build
 
 
@@ -50,9 +52,15 @@ def train_network(
     epochs: int,
     seed: int,
     init: Mapping[str, Tensor] | None = None,
+    epochs_behind: int = 0,
     on_epoch: OnEpoch | None = None,
 ) -> TrainResult[VideoSegmenter]:
     """Train from scratch, or from the weights `init`; deterministic under `seed` for a number of threads.
+
+    Of `epochs`, `init` has `epochs_behind` behind it already, and the rest is trained. The rest is a training of its
+    own, a warm restart (Loshchilov and Hutter 2017, arXiv:1608.03983): the rate, which had decayed to zero, warms up,
+    stays and decays again over the rest alone, AdamW's moments and the weight average begin anew, stills come before
+    clips again, and the batches are others than those behind. `frames_seen` counts the rest.
 
     The schedule warms up, stays, and decays to zero (Zhai et al. 2022, arXiv:2106.04560; Hu et al. 2024,
     arXiv:2404.06395), with an exponential average of the weights: any stop after the plateau is a valid
@@ -60,7 +68,13 @@ def train_network(
 
     Raises:
         DivergedError: the loss is not finite.
+        InputError: no epoch is left to train, or epochs are behind no weights.
     """
+    if epochs_behind and (init is None or epochs_behind >= epochs):
+        raise InputError(
+            f"epochs: {epochs} given with {epochs_behind} behind {'no weights' if init is None else 'the weights'}; "
+            "more epochs than the weights it starts from have behind them are needed"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(architecture, data.num_classes)
@@ -69,8 +83,22 @@ def train_network(
         model.load_state_dict(init)
     weight = architecture.training.temporal_weight
     return train_model(
-        model, data, options, temporal_weight=weight, epochs=epochs, seed=seed, on_epoch=on_epoch, heads=heads
+        model,
+        data,
+        options,
+        temporal_weight=weight,
+        epochs=epochs - epochs_behind,
+        seed=_batch_seed(seed, epochs_behind),
+        on_epoch=on_epoch,
+        heads=heads,
     )
+
+
+def _batch_seed(seed: int, epochs_behind: int) -> int:
+    """Of what batches are drawn with: a continuation under the same seed must not see the same batches again."""
+    if not epochs_behind:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}/{epochs_behind}".encode()).digest()[:8], "big") >> 1
 
 
 def _heads(model: VideoSegmenter, training: TrainingSpec) -> TrainingHeads | None:

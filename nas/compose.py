@@ -56,6 +56,8 @@ def make_parts(recipe: Recipe, folder: Path) -> Parts:
         start=start,
         cost=evaluation.cost,
         cost_name=evaluation.cost_name,
+        epochs=recipe.epochs,
+        fidelities=_fidelities(recipe),
     )
     return Parts(searcher, evaluation.stages)
 
@@ -73,6 +75,11 @@ def _evaluation(recipe: Recipe, folder: Path) -> _Evaluation:
     if recipe.space == "toy":
         return _toy()
     return _tabular(recipe) if is_tabular(recipe.space) else _video(recipe, folder)
+
+
+def _fidelities(recipe: Recipe) -> tuple[int, ...]:
+    """The only epochs that can be asked for; none: any."""
+    return open_benchmark(absolute_spec(recipe.space)).epochs if is_tabular(recipe.space) else ()
 
 
 def _toy() -> _Evaluation:

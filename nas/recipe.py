@@ -20,6 +20,9 @@ Scalar = str | int | float | bool
 BUDGET = ("trials", "time_limit_s")
 """Fields of the recipe that say how long to search, not what: they may change on resume."""
 
+EPOCHS = 5
+"""Fidelity of a trial where a recipe names none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -41,7 +44,7 @@ class Recipe:
     constraints: dict[str, float] = field(default_factory=dict)
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 16
     time_limit_s: Annotated[float, Field(gt=0)] | None = None
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 5
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = EPOCHS
     training: dict[str, Scalar] = field(default_factory=dict)
     slots: Annotated[int, Field(ge=1, le=4096)] = 1
     in_order: bool = True

@@ -84,7 +84,7 @@ def search(
     """
     loop = _Loop(
         searcher, Script(journal, recipe_sha256, warm=warm), events, on_event or (lambda _: None),
-        slots=slots, in_order=in_order, max_trials=max_trials, time_limit_s=time_limit_s,
+        slots=slots, in_order=in_order, max_trials=max_trials, epochs=epochs, time_limit_s=time_limit_s,
     )  # fmt: skip
     loop.staging = Staging(
         stages=stages, constraints=constraints or {}, needed=needed_metrics, engine=engine,
@@ -130,6 +130,7 @@ class _Loop:
         slots: int,
         in_order: bool,
         max_trials: int,
+        epochs: int,
         time_limit_s: float | None,
     ) -> None:
         self.searcher, self.script, self.events, self.on_event = searcher, script, events, on_event
@@ -139,7 +140,9 @@ class _Loop:
         self.in_flight: dict[int, Flight] = {}
         self.trials: list[Trial] = []
         self.num_asked = self.num_proposals = self.duplicates = 0
+        self.epochs = epochs
         self.lineage: dict[int, str] = {}
+        self.asked: dict[int, Proposal | Work] = {}
         self.first_with: dict[str, int] = {}
         self.only_in_events: set[str] = set()
 
@@ -179,6 +182,7 @@ class _Loop:
         prior = self.script.prior
         self.num_asked = len(prior.asked)
         self.num_proposals = sum(isinstance(asked, Proposal) for asked in prior.asked.values())
+        self.asked.update(prior.asked)
         self.lineage.update(prior.last_identity)
         self.first_with.update(prior.first_with)
         for trial in prior.trials:
@@ -209,9 +213,22 @@ class _Loop:
             self._start(number, proposal)
 
     def _start(self, number: int, proposal: Proposal | Work) -> None:
+        self.asked[number] = proposal
         lineage = None if proposal.parent is None else self.lineage.get(proposal.parent)
-        self.in_flight[number] = flight = Flight(number, proposal, lineage)
+        behind = 0 if lineage is None else self._epochs_behind(proposal)
+        self.in_flight[number] = flight = Flight(number, proposal, lineage, behind)
         self.staging.start(flight)
+
+    def _epochs_behind(self, proposal: Proposal | Work) -> int:
+        """Epochs of the parent where it is the same architecture at a lower fidelity, else 0."""
+        assert proposal.parent is not None
+        parent = self.asked[proposal.parent]
+        if not isinstance(proposal, Proposal) or not isinstance(parent, Proposal):
+            return 0
+        if parent.architecture.key != proposal.architecture.key:
+            return 0
+        given, before = (self.epochs if p.epochs is None else p.epochs for p in (proposal, parent))
+        return before if before < given else 0
 
     def _why_nothing_is_asked(self) -> str | None:
         if self.num_proposals >= self.max_trials:

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evaluators.job import BatchEvaluator, Evaluator, Job, JobKind, Outcome
+from evaluators.job import EPOCHS_BEHIND, BatchEvaluator, Evaluator, Job, JobKind, Outcome
 from nas.attempt import Report, attempt, reason
 from nas.objectives import violated
 from nas.trial import Proposal, TrialStatus, Work
@@ -51,6 +51,8 @@ class Flight:
     number: int
     proposal: Proposal | Work
     lineage: str | None
+    epochs_behind: int = 0
+    """Epochs that the weights it starts from were trained for as the same architecture: it goes on with them."""
     results: list[Result] = field(default_factory=list)
     status: TrialStatus | None = None
     error: str | None = None
@@ -154,7 +156,8 @@ class Staging:
             # Neither depends on weights: without epochs, seed and lineage, equal networks are measured once.
             return Job(stage.kind, proposal.architecture)
         epochs = self._epochs if proposal.epochs is None else proposal.epochs
-        return Job(stage.kind, proposal.architecture, (), epochs, self._seed, flight.lineage)
+        payload = ((EPOCHS_BEHIND, flight.epochs_behind),) if flight.epochs_behind else ()
+        return Job(stage.kind, proposal.architecture, payload, epochs, self._seed, flight.lineage)
 
     def _dispatch(self) -> None:
         if self._lease:

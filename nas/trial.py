@@ -18,7 +18,8 @@ class Proposal:
     architecture: Architecture
     parent: int | None = None
     epochs: int | None = None
-    """Fidelity; None means the recipe's."""
+    """Fidelity; None means the recipe's. With the same architecture's trial of fewer epochs as `parent`, training goes
+    on from there, and only the epochs that are missing are trained."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A small conditional space with a known best point, for tests of searchers. Knows nothing of networks."""
+"""Small conditional spaces with known best points, for tests of searchers. Knows nothing of networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,3 +48,37 @@ def toy_metrics(architecture: Architecture) -> Mapping[str, float]:
         latency_ms += 0.3 * op + 0.5 * width
         previous = op
     return {"miou": min(score, 1.0), "latency_ms": latency_ms}
+
+
+@dataclass(frozen=True, slots=True)
+class MatchingSpace:
+    """Pairs of an operation and, for operations above 0, a width; see `matching_metrics`."""
+
+    num_pairs: int = 4
+    num_options: int = 6
+
+    def decode(self, choose: Choose) -> Architecture:
+        """A point: each pair's answers."""
+        values = []
+        for pair in range(self.num_pairs):
+            op = choose(f"pair{pair}.op", tuple(range(self.num_options)))
+            values.append((f"pair{pair}.op", op))
+            if op > 0:
+                values.append((f"pair{pair}.width", choose(f"pair{pair}.width", tuple(range(self.num_options)))))
+        return Architecture(PointSpec(tuple(values)))
+
+    def metrics(self, architecture: Architecture) -> Mapping[str, float]:
+        """`miou`: the share of pairs whose width is the one that goes with their operation; no operation has none.
+
+        No operation is better than another and no width is: which width is right depends on the operation alone. A
+        searcher that answers each question by itself can learn one right point; one whose answers depend on those
+        before learns the rule, and with it all (num_options - 1) ** num_pairs right points.
+        """
+        assert isinstance(architecture.network, PointSpec)
+        values = dict(architecture.network.values)
+        fits = [
+            values[f"pair{pair}.op"] > 0
+            and values[f"pair{pair}.width"] == (2 * values[f"pair{pair}.op"] + pair) % self.num_options
+            for pair in range(self.num_pairs)
+        ]
+        return {"miou": sum(fits) / self.num_pairs}

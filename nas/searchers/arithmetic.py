@@ -1,4 +1,7 @@
-"""Arithmetic that a resumed search repeats to the last bit. Knows nothing of what is computed."""
+"""Arithmetic that a resumed search repeats to the last bit. Knows nothing of what is computed.
+
+Original: what the searchers that compute with torch or numpy share.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

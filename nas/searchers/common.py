@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nas.objectives import Objective
+from nas.recipe import EPOCHS
 from nas.trial import Proposal
 from search_spaces.architecture import Architecture
 from search_spaces.decisions import Decoded, Genotype, SearchSpace, replay, sample
@@ -23,7 +24,9 @@ class Setup:
     """What a searcher is made from. `variant` follows the colon in its name.
 
     `cost` predicts a loss: exactly the metric called `cost_name` where that is an objective. `features` are numbers
-    that say something of a network without a trial (traced MACs, parameters, state), as many for each.
+    that say something of a network without a trial (traced MACs, parameters, state), as many for each. `options` are
+    all that were given, those of a searcher inside too; `epochs` is the fidelity of the recipe, `fidelities` are the
+    only ones that there are (of a recorded benchmark); none: any.
     """
 
     space: SearchSpace
@@ -35,6 +38,8 @@ class Setup:
     cost: Callable[[Architecture], float] | None = None
     cost_name: str = ""
     features: Callable[[Architecture], Sequence[float]] | None = None
+    epochs: int = EPOCHS
+    fidelities: tuple[int, ...] = ()
 
 
 class Start:

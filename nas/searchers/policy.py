@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ _INIT_RANGE = 0.1
 
 _MAX_GRADIENT_NORM = 2.0
 """nas-segm-pytorch's value; keeps a rare large importance ratio from throwing the policy off."""
+
+Condition = Literal["actions", "nothing"]
+"""What an answer may depend on beside the question: the answers before it, or not even those (a control)."""
 
 Choice = tuple[str, int, int]
 """(decision name, number of options, option taken)."""
@@ -42,10 +46,13 @@ class Update:
 
 
 class Policy:
-    """One LSTM cell, and an embedding and a head for each question met, made from (seed, name)."""
+    """One LSTM cell, and an embedding and a head for each question met, made from (seed, name).
 
-    def __init__(self, seed: int, size: int, learning_rate: float) -> None:
-        self._seed, self._size = seed, size
+    `condition_on` "nothing" is a product of independent choices: every head sees the LSTM's first state.
+    """
+
+    def __init__(self, seed: int, size: int, learning_rate: float, condition_on: Condition = "actions") -> None:
+        self._seed, self._size, self.condition_on = seed, size, condition_on
         # Without its own initialization, which would draw from the global generator.
         self.cell: nn.LSTMCell = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.LSTMCell, size, size, dtype=torch.float64
@@ -171,9 +178,10 @@ class Walk:
         return torch.stack(log_probs).sum(), torch.stack(entropies).mean()
 
     def _logits(self, name: str, num_options: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        if self._state is None:
+        before = self._state if self._policy.condition_on == "actions" else None
+        if before is None:
             entering_1E = self._policy.first_input(self._condition)
         else:
-            entering_1E = self._policy.next_input(self.choices[-1], self._state[0])
-        state = self._policy.cell(entering_1E, self._state)
+            entering_1E = self._policy.next_input(self.choices[-1], before[0])
+        state = self._policy.cell(entering_1E, before)
         return self._policy.logits(name, num_options, state[0]), state

@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from nas.searchers.common import Setup, Start, restored_on_failure, unseen_sample
-from nas.searchers.policy import Choice, Policy, Update, Walk
+from nas.searchers.policy import Choice, Condition, Policy, Update, Walk
 from nas.searchers.reward import RewardName, reward, split
 from nas.trial import Proposal, Trial
 from search_spaces.architecture import Architecture
@@ -32,6 +32,8 @@ _REDRAWS = 30
 class Options:
     """`clip` is PPO's epsilon, "none" is REINFORCE; `entropy` falls to 0 over `entropy_trials`.
 
+    `condition_on` "nothing" lets no answer depend on another: the control that shows what the controller is worth.
+
     `reward` default: soft with a target, absolute without. `target` is for the first objective made small.
     """
 
@@ -44,6 +46,7 @@ class Options:
     entropy_trials: Annotated[int, Field(ge=1)] = 200
     baseline_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     hidden: Annotated[int, Field(ge=1, le=1024)] = 32
+    condition_on: Condition = "actions"
     target: Annotated[float, Field(gt=0.0)] | None = None
     reward: RewardName | None = None
     beta: Annotated[float, Field(lt=0.0)] = -0.3
@@ -65,7 +68,7 @@ class PolicySearch:
         self._space, self._objectives, self._options = setup.space, setup.objectives, options
         self._rng = random.Random(setup.seed)
         self._start = Start(setup.space, setup.start)
-        self._policy = Policy(setup.seed, options.hidden, options.learning_rate)
+        self._policy = Policy(setup.seed, options.hidden, options.learning_rate, options.condition_on)
         self._seen: dict[str, None] = {}
         self._pending: dict[str, _Asked] = {}
         self._costs: list[tuple[float, ...]] = []

@@ -3,9 +3,11 @@
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from nas.objectives import Objective
+from nas.recipe import EPOCHS
 from nas.searchers.common import Scalar, Setup
 from nas.trial import Searcher
 from search_spaces.architecture import Architecture
@@ -18,8 +20,7 @@ from search_spaces.errors import InputError
 class SearcherInfo:
     """`module` has `Options` and `make(setup, options)`; it is imported when the searcher is made.
 
-    `variants` are what may follow a colon in the name: a fixed set, or "*" for anything the module
-    understands.
+    `variants` are what may follow a colon in the name: a fixed set, or "*" for another searcher inside.
     """
 
     summary: str
@@ -45,6 +46,14 @@ SEARCHERS: dict[str, SearcherInfo] = {
         "Gaussian process on answers and traced numbers; improves the front under every budget at once",
         "doi:10.1023/A:1008306431147, arXiv:2006.07556", "nas.searchers.surrogate",
     ),
+    "halving": SearcherInfo(
+        "asynchronous successive halving around the searcher S: few epochs for all, more for the best",
+        "arXiv:1810.05934", "nas.searchers.halving", ("*",),
+    ),
+    "optuna": SearcherInfo(
+        "Optuna's samplers through ask and tell: TPE, NSGA-II, Gaussian process",
+        "arXiv:1907.10902", "nas.searchers.optuna_search", ("tpe", "nsga2", "gp"),
+    ),
 }  # fmt: skip
 
 
@@ -59,6 +68,8 @@ def make_searcher(
     cost: Callable[[Architecture], float] | None = None,
     cost_name: str = "",
     features: Callable[[Architecture], Sequence[float]] | None = None,
+    epochs: int = EPOCHS,
+    fidelities: tuple[int, ...] = (),
 ) -> Searcher:
     """The searcher called `name` (or `name:variant`), fresh.
 
@@ -66,25 +77,46 @@ def make_searcher(
         InputError: the name, variant or an option is unknown, an option's value is not allowed, or a starting
             genotype is not of the space; what is allowed is listed.
     """
-    base, _, variant = name.partition(":")
-    info = SEARCHERS.get(base)
-    if info is None:
-        raise InputError(f"searcher: {name!r} given; allowed: {', '.join(names())}")
-    if "*" not in info.variants and variant not in (info.variants or ("",)):
-        raise InputError(f"searcher: {name!r} given; allowed: {', '.join(names())}")
-    module = importlib.import_module(info.module)
-    allowed = [field.name for field in fields(module.Options)]
-    for option in options or {}:
+    setup = Setup(
+        space=space, seed=seed, objectives=objectives, start=start, options=dict(options or {}), cost=cost,
+        cost_name=cost_name, features=features,
+        epochs=epochs, fidelities=fidelities,
+    )  # fmt: skip
+    allowed = [option for module in _modules(name, name) for option in _options(module)]
+    for option in setup.options:
         if option not in allowed:
             listed = ", ".join(allowed) or "none"
             raise InputError(f"searcher_options: {option!r} given for searcher {name!r}; allowed: {listed}")
-    parsed = parse_json(module.Options, json.dumps(dict(options or {})), f"searcher_options of {name}")
-    setup = Setup(
-        space=space, seed=seed, objectives=objectives, start=start, options=dict(options or {}),
-        variant=variant, cost=cost, cost_name=cost_name, features=features,
-    )  # fmt: skip
-    searcher: Searcher = module.make(setup, parsed)
+    return searcher_of(name, setup)
+
+
+def searcher_of(name: str, setup: Setup) -> Searcher:
+    """The searcher called `name` from a setup whose variant is yet to be set; errors as `make_searcher`."""
+    module = _modules(name, name)[0]
+    own = {option: value for option, value in setup.options.items() if option in _options(module)}
+    parsed = parse_json(module.Options, json.dumps(own), f"searcher_options of {name}")
+    searcher: Searcher = module.make(replace(setup, variant=name.partition(":")[2]), parsed)
     return searcher
+
+
+def _modules(name: str, given: str) -> list[Any]:
+    """The module of the searcher called `name`, and of those inside it. Raises InputError quoting `given`."""
+    base, _, variant = name.partition(":")
+    info = SEARCHERS.get(base)
+    open_variant = info is not None and info.variants == ("*",)
+    if info is None or (not open_variant and variant not in (info.variants or ("",))):
+        raise InputError(f"searcher: {given!r} given; allowed: {', '.join(names())}")
+    inside = []
+    if open_variant:
+        if variant.partition(":")[0] in ("", base):
+            allowed = ", ".join(f"{base}:{other}" for other in names() if not other.startswith(base))
+            raise InputError(f"searcher: {given!r} given; {base} needs another searcher inside: {allowed}")
+        inside = _modules(variant, given)
+    return [importlib.import_module(info.module), *inside]
+
+
+def _options(module: Any) -> list[str]:
+    return [field.name for field in fields(module.Options)]
 
 
 def names() -> list[str]:

@@ -10,7 +10,7 @@ import torch
 
 from evaluators import segmentation
 from evaluators.checkpoint import load_weights, save_weights
-from evaluators.job import METRICS, Job
+from evaluators.job import EPOCHS_BEHIND, METRICS, Job
 from evaluators.options import TrainOptions
 from evaluators.segmentation import SegmentationEvaluator, checkpoint_name
 from search_spaces.architecture import (
@@ -106,6 +106,13 @@ class TestTraining:
         evaluator(_job())
         child = evaluator(_job(init_from=parent))
         assert child.metrics["train_loss"] != evaluator(_job()).metrics["train_loss"]
+
+    def test_it_trains_the_epochs_that_are_not_behind_its_parent(self, evaluator: SegmentationEvaluator) -> None:
+        parent = _job().identity(evaluator.dataset)
+        frames = evaluator(_job()).metrics["frames_seen"]
+        more = _job(epochs=4, init_from=parent, payload=((EPOCHS_BEHIND, 1),))
+        assert evaluator(more).metrics["frames_seen"] == 3 * frames
+        assert evaluator(_job(epochs=4, init_from=parent)).metrics["frames_seen"] == 4 * frames
 
     def test_a_missing_parent_is_named(self, evaluator: SegmentationEvaluator) -> None:
         with pytest.raises(InputError, match=r"checkpoints/0123.safetensors: cannot be read \(No such file"):

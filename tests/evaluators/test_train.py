@@ -80,6 +80,44 @@ def test_it_goes_on_from_given_weights(data: TrainingData) -> None:
     assert going_on.train_loss < 0.8 * fresh.train_loss
 
 
+def test_of_epochs_behind_only_the_rest_is_trained_with_a_schedule_of_its_own(data: TrainingData) -> None:
+    start = _train(data, epochs=2).model.state_dict()
+    rates: list[float] = []
+
+    def rest(epochs: int, behind: int) -> TrainResult:
+        return train_network(WITH_GRU, data, QUICK, epochs=epochs, seed=0, init=start, epochs_behind=behind)
+
+    with pytest.MonkeyPatch.context() as patch:
+        step = torch.optim.AdamW.step
+        patch.setattr(torch.optim.AdamW, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self))[1])
+        going_on = rest(8, 2)
+    per_epoch = 64 // QUICK.batch_frames
+    assert going_on.frames_seen == 6 * 64
+    assert len(rates) == 6 * per_epoch
+    assert rates[0] < 0.3 * max(rates), "AdamW knows nothing yet: the rate warms up again"
+    assert max(rates) == QUICK.learning_rate
+    assert rates[-1] < 0.1 * max(rates), "and decays over the rest, so that the result can be judged"
+
+
+def test_a_continuation_sees_other_batches_than_those_behind(data: TrainingData) -> None:
+    """Under one seed, what is trained is the same but for the batches that are drawn."""
+    start = _train(data, epochs=1).model.state_dict()
+    losses = {
+        behind: train_network(
+            WITH_GRU, data, QUICK, epochs=1 + behind, seed=0, init=start, epochs_behind=behind
+        ).train_loss
+        for behind in (0, 1, 2)
+    }  # fmt: skip
+    assert len(set(losses.values())) == 3
+
+
+@pytest.mark.parametrize(("epochs", "start"), [(2, True), (1, True), (3, False)])
+def test_epochs_behind_need_weights_and_leave_epochs(data: TrainingData, epochs: int, start: bool) -> None:
+    weights = build(WITH_GRU, 6).state_dict() if start else None
+    with pytest.raises(InputError, match=f"epochs: {epochs} given with 2 behind .*more epochs than"):
+        train_network(WITH_GRU, data, QUICK, epochs=epochs, seed=0, init=weights, epochs_behind=2)
+
+
 def test_the_temporal_weight_comes_from_the_architecture_unless_given(data: TrainingData) -> None:
     heavy = replace(WITH_GRU, training=TrainingSpec(5.0))
     plain = _train(data).train_loss

@@ -6,6 +6,7 @@ import pytest
 from scripted import Listed, Recorder, proposal
 from toy_search import COST, ToyMeasure, ToyTrain, toy_search
 
+from evaluators.job import EPOCHS_BEHIND
 from nas.engines import make_engine
 from nas.records import Asked, Begin, StageDone, history, read_records
 from nas.search import Event
@@ -126,6 +127,24 @@ def test_lineage_seed_and_epochs_reach_the_job(tmp_path: Path) -> None:
     assert parent.init_from is None
     assert child.init_from == parent.identity("recorder")
     assert (child.epochs, other.epochs) == (3, 1)
+    assert child.payload == ((EPOCHS_BEHIND, 1),), "the same architecture goes on with what is behind it"
+
+
+@pytest.mark.parametrize("epochs", [1, None])
+def test_a_repetition_or_another_architecture_has_no_epochs_behind_it(tmp_path: Path, epochs: int | None) -> None:
+    recorder = Recorder()
+    searcher = Listed([proposal(), proposal(parent=0, epochs=epochs), proposal(parent=0, epochs=3, node0_op=1)])
+    toy_search(tmp_path, searcher, stages=[Stage("train", recorder)], slots=1)
+    assert [job.payload for job in recorder.jobs] == [(), (), ()]
+    assert all(job.init_from is not None for job in recorder.jobs[1:])
+
+
+def test_what_is_behind_survives_a_warm_resume(tmp_path: Path) -> None:
+    recorder = Recorder()
+    stages = [Stage("train", recorder)]
+    toy_search(tmp_path, Listed([proposal(epochs=2)]), stages=stages, slots=1)
+    toy_search(tmp_path, Listed([proposal(parent=0, epochs=5)]), stages=stages, slots=1, warm=True)
+    assert [(job.epochs, job.payload) for job in recorder.jobs] == [(2, ()), (5, ((EPOCHS_BEHIND, 2),))]
 
 
 def test_work_is_journaled_done_by_its_own_stage_and_told(tmp_path: Path) -> None:

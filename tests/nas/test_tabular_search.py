@@ -26,6 +26,16 @@ def test_every_recorded_network_is_found_and_the_front_is_the_tables(tmp_path: P
     assert {trial.metrics["miou"] for trial in result.front} == {0.02, 0.03, 0.22, 0.23, 0.42, 0.43}
 
 
+def test_halving_takes_the_recorded_fidelities_for_its_rungs(tmp_path: Path) -> None:
+    options = {"eta": 2.0}
+    result = api.search(recipe_of(tmp_path, searcher="halving:random", searcher_options=options), out=tmp_path / "run")
+    assert {trial.status for trial in result.trials} == {"complete"}
+    epochs = [trial.proposal.epochs for trial in result.trials]
+    assert epochs.count(3) == 6
+    assert 3 <= epochs.count(30) <= 6
+    assert set(epochs) == {3, 30}
+
+
 def test_a_search_of_real_networks_resumes_to_the_same_journal(tmp_path: Path) -> None:
     spec = f"tabular:{real_folder(tmp_path / 'bench', real_members(16))}"
     recipe = Recipe(space=spec, searcher="evolution", searcher_options={"population": 4}, trials=14, epochs=5)
