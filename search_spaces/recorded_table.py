@@ -169,8 +169,7 @@ def _folder(spec: str, folder: Path, options: Mapping[str, str]) -> RecordedTabl
     trainings.require("name", "epochs", "seed")
     given = _columns(options)
     of_trainings = {name: column for name, column in given.items() if column in trainings.columns}
-    metrics = {**_latency(networks), **{name: given[name] for name in given if name not in of_trainings}}
-    networks.require(*metrics.values())
+    metrics = _network_metrics(networks, {name: given[name] for name in given if name not in of_trainings})
     epochs, trained = _trainings(networks, trainings)
     wanted = _wanted(spec, options["epochs"], epochs) if "epochs" in options else epochs
     least, latency = _least(spec, options, 0.0), metrics.get("latency_ms")
@@ -178,25 +177,31 @@ def _folder(spec: str, folder: Path, options: Mapping[str, str]) -> RecordedTabl
     outside: list[RecordedNetwork] = []
     for row in networks.rows:
         done = trained.get(networks.text(row, "name"), {})
-        if not all(number in done for number in wanted):
-            continue  # not trained to the end yet: recorded, but nothing is known of it
+        timed = latency is None or networks.text(row, latency) != ""
+        if not timed or not all(number in done for number in wanted):
+            continue  # recorded, but not measured or not trained to the end yet
         if latency is None or networks.number(row, latency) >= least:
             network = RecordedNetwork(_member(networks, row), row, {number: done[number] for number in wanted})
             (inside if network.member.answers else outside).append(network)
     if not inside:
         needed = ", ".join(map(str, wanted))
-        raise InputError(f"{folder}: no network of the space has a training of {needed} epochs each")
+        raise InputError(f"{folder}: no network of the space has a latency and trainings of {needed} epochs")
     _no_key_twice(networks, [*inside, *outside])
     fidelities = dict.fromkeys(wanted, "miou")
     return RecordedTable(spec, networks, trainings, tuple(inside), tuple(outside), metrics, fidelities, of_trainings)
 
 
-def _latency(networks: CsvTable) -> dict[str, str]:
-    """The first latency column, and its half-width's."""
+def _network_metrics(networks: CsvTable, given: Mapping[str, str]) -> dict[str, str]:
+    """Metric -> column: the costs that are recorded, the first latency unless another is given, its half-width."""
+    found = {name: name for name in ("macs_m", "params_k", "state_kb") if name in networks.columns}
     columns = [name for name in networks.columns if name.startswith("latency") and name.endswith("_ms")]
-    column = next((name for name in columns if "halfwidth" not in name), None)
-    found = {} if column is None else {"latency_ms": column}
-    found |= {name: name for name in ("macs_m", "params_k", "state_kb") if name in networks.columns}
+    first = [name for name in columns if "halfwidth" not in name][:1]
+    found |= {"latency_ms": name for name in first}
+    found |= given
+    halfwidth = found.get("latency_ms", "").removesuffix("_ms") + "_halfwidth_ms"
+    if halfwidth in networks.columns:
+        found.setdefault("latency_halfwidth_ms", halfwidth)
+    networks.require(*found.values())
     return found
 
 

@@ -33,7 +33,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class Belief:
-    """Gains (to be made large) of each objective, at the complete observations and at the points asked about."""
+    """Gains (to be made large) of each objective, at what is known and at the points asked about.
+
+    Known are the complete observations and, believed to come out at their mean, the points under way.
+    """
 
     observed: tuple[Posterior, ...]
     asked: tuple[Posterior, ...]
@@ -43,7 +46,7 @@ class Belief:
 
 @dataclass(frozen=True)
 class _Rows:
-    """All points in one encoding: tried as they were, the same as they would be now, under way, asked about."""
+    """All points in one encoding: those tried as they were trained, and all as they would be at the longest."""
 
     columns: Columns
     tried_NC: Tensor
@@ -69,12 +72,13 @@ class Beliefs:
         for place in range(self._num_objectives):
             gains = [-seen.losses[place] for seen in complete if seen.losses is not None]
             if place == self._known:
-                observed.append(_exact(gains))
+                observed.append(_exact([*gains, *(-(point.cost or 0.0) for point in pending)]))
                 wanted.append(_exact([-(point.cost or 0.0) for point in asked]))
             else:
-                both = self._process(str(place), rows, normal_scores(gains), again=True)
-                observed.append(_part(both, 0, len(complete)))
-                wanted.append(_part(both, len(complete), len(complete) + len(asked)))
+                both = self._process(str(place), rows, normal_scores(gains))
+                num_known = len(complete) + len(pending)
+                observed.append(_part(both, 0, num_known))
+                wanted.append(_part(both, num_known, num_known + len(asked)))
         return Belief(tuple(observed), tuple(wanted), self._alive(told, pending, asked))
 
     def _alive(self, told: Sequence[Observation], pending: Sequence[Point], asked: Sequence[Point]) -> Tensor:
@@ -82,19 +86,20 @@ class Beliefs:
         mean = success_N.mean()
         if mean == 1.0:
             return torch.ones(len(asked), dtype=torch.float64)
-        found = self._process("alive", _rows(told, pending, asked), success_N - mean, again=False)
+        both = self._process("alive", _rows(told, pending, asked), success_N - mean)
+        found = _part(both, len(told) + len(pending), len(told) + len(pending) + len(asked))
         deviation_M = (found.deviation_M.square() + found.noise**2).sqrt()
         chance_M: Tensor = torch.special.ndtr((found.mean_M + mean) / deviation_M)
         return chance_M
 
-    def _process(self, name: str, rows: _Rows, target_N: Tensor, *, again: bool) -> Posterior:
-        """Of the points asked about; with `again`, of those tried first."""
+    def _process(self, name: str, rows: _Rows, target_N: Tensor) -> Posterior:
+        """Of those tried, under way and asked about, in this order."""
         known = self._parameters.get(name, Parameters())
         if len(target_N) >= LEARN_AGAIN * self._learnt_from.get(name, 0):
             known = learn(rows.columns, rows.tried_NC, target_N, known)
             self._parameters[name], self._learnt_from[name] = known, len(target_N)
-        wanted_MC = torch.cat([rows.again_NC, rows.asked_MC]) if again else rows.asked_MC
-        return posterior(rows.columns, known, rows.tried_NC, target_N, rows.pending_KC, wanted_MC)
+        all_MC = torch.cat([rows.again_NC, rows.pending_KC, rows.asked_MC])
+        return posterior(rows.columns, known, rows.tried_NC, target_N, rows.pending_KC, all_MC)
 
 
 def _rows(tried: Sequence[Observation], pending: Sequence[Point], asked: Sequence[Point]) -> _Rows:

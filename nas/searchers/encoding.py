@@ -3,7 +3,8 @@
 A decision counts by the value of its answer and not by its place among the options, which may differ from point to
 point; a decision that is not asked has a value of its own (compare the kernels for hierarchical spaces of Hutter
 and Osborne 2013, arXiv:1310.5738). Two points differ in a decision or they do not: the weighted Hamming distance of
-Hutter et al. 2011, doi:10.1007/978-3-642-25566-3_40.
+Hutter et al. 2011, doi:10.1007/978-3-642-25566-3_40, here with a weight for each option too: "none" may be farther
+from two convolutions than they are from each other.
 
 Legend: N points, C columns, G groups of columns that share a relevance.
 """
@@ -92,7 +93,8 @@ def encode(points: Sequence[Point], extra: Sequence[Sequence[float]] = ()) -> tu
         present_K = counts.nonzero()[:, 0]
         if len(present_K) > 1:
             blocks.append((code_N[:, None] == present_K[None, :]).double())
-            groups.append(_Group(f"decision {place}", len(present_K), 0.5))  # two columns differ where two answers do
+            # Two columns differ where two answers do.
+            groups.append(_Group(f"decision {place}", [f"decision {place} is {k}" for k in present_K.tolist()], 0.5))
             differing.append(1.0 - float((counts / len(points)).double().square().sum()))
     prior = [math.log(DIFFERENCE / math.fsum(differing)) for _ in groups]
     numbers = list(zip(*(point.numbers for point in points), strict=True))
@@ -101,17 +103,17 @@ def encode(points: Sequence[Point], extra: Sequence[Sequence[float]] = ()) -> tu
         spread = float(value_N.std(correction=0))
         if spread > 1e-9 * (1.0 + float(value_N.abs().max())):
             blocks.append(((value_N - value_N.mean()) / spread)[:, None])
-            groups.append(_Group(f"number {place}", 1, 1.0))
+            groups.append(_Group(f"number {place}", [f"number {place} is"], 1.0))
             prior.append(math.log(NUMBER_RELEVANCE))
     if not blocks:  # points that nothing tells apart
-        blocks, groups, prior = [torch.zeros(len(points), 1).double()], [_Group("none", 1, 1.0)], [0.0]
+        blocks, groups, prior = [torch.zeros(len(points), 1).double()], [_Group("none", ["none is"], 1.0)], [0.0]
     return _columns(groups, prior), torch.cat(blocks, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
     name: str
-    num_columns: int
+    columns: Sequence[str]
     weight: float
 
 
@@ -119,6 +121,7 @@ def _columns(groups: Sequence[_Group], prior: Sequence[float]) -> Columns:
     return Columns(
         tuple(group.name for group in groups),
         torch.tensor(prior, dtype=torch.float64),
-        torch.tensor([place for place, group in enumerate(groups) for _ in range(group.num_columns)]),
-        torch.tensor([group.weight for group in groups for _ in range(group.num_columns)], dtype=torch.float64),
+        [name for group in groups for name in group.columns],
+        torch.tensor([place for place, group in enumerate(groups) for _ in group.columns]),
+        torch.tensor([group.weight for group in groups for _ in group.columns], dtype=torch.float64),
     )

@@ -6,7 +6,7 @@ determination (section 5.1); ranks as targets: Salinas et al. 2020, arXiv:1909.1
 Differs: parameters have log-normal priors and are their mode, so that ten observations already give a model; what
 is learnt goes to the next fit as its starting point. Float64; the caller sees to one thread.
 
-Legend: N observations, M points, C columns, G groups of columns with one relevance each.
+Legend: N observations, M points, C columns, G groups of columns that share a relevance, P parameters (G + C + 2).
 """
 
 import math
@@ -28,34 +28,42 @@ _NOISE_MEAN = math.log(0.05)
 
 @dataclass(frozen=True)
 class Columns:
-    """How points are described: x_NC, each column's weight and group, and the mode of each group's relevance.
+    """How points are described: the columns of x_NC by name, each with its weight and its group.
 
-    The squared distance of two points is the sum over columns of relevance * weight * difference ** 2.
+    The squared distance of two points is the sum over columns of relevance * weight * difference ** 2. A relevance is
+    that of the group times the column's own, so that one option may be more unlike the others than they are.
     """
 
     groups: Sequence[str]
     prior_G: Tensor
-    """Logarithms."""
+    """Logarithms of the modes of the groups' relevances; that of a column's own is 0."""
+    names: Sequence[str]
     group_C: Tensor
     weight_C: Tensor
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters, in the order of vectors."""
+        return [*self.groups, *self.names, _AMPLITUDE, _NOISE]
+
+    @property
+    def prior_P(self) -> Tensor:
+        """The mode of every parameter."""
+        others = torch.zeros(len(self.names) + 2, dtype=torch.float64)
+        others[-1] = _NOISE_MEAN
+        return torch.cat([self.prior_G, others])
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Logarithms of what is learnt: the relevance of each group by name, the amplitude and the noise (variances)."""
+    """Logarithms of what is learnt by name: relevances, the amplitude and the noise (variances)."""
 
     values: Mapping[str, float] = field(default_factory=dict)
 
     def start(self, columns: Columns) -> Tensor:
-        """As a vector (G + 2,); what has not been learnt yet is at its prior."""
-        prior = _prior(columns)
-        names = [*columns.groups, _AMPLITUDE, _NOISE]
-        known = [self.values.get(name, float(mean)) for name, mean in zip(names, prior, strict=True)]
-        return torch.tensor(known, dtype=torch.float64)
-
-
-def _prior(columns: Columns) -> Tensor:
-    return torch.cat([columns.prior_G, torch.tensor([0.0, _NOISE_MEAN], dtype=torch.float64)])
+        """As a vector (P,); what has not been learnt yet is at its prior."""
+        modes = zip(columns.parameters, columns.prior_P.tolist(), strict=True)
+        return torch.tensor([self.values.get(name, mode) for name, mode in modes], dtype=torch.float64)
 
 
 def normal_scores(values: Sequence[float]) -> Tensor:
@@ -70,7 +78,7 @@ def normal_scores(values: Sequence[float]) -> Tensor:
 
 def learn(columns: Columns, x_NC: Tensor, target_N: Tensor, known: Parameters) -> Parameters:
     """The mode of the posterior of the parameters, from `known` on a few steps uphill. Targets are of unit scale."""
-    prior_P = _prior(columns)
+    prior_P = columns.prior_P
     log_P = known.start(columns).requires_grad_()
     optimizer = torch.optim.LBFGS([log_P], max_iter=_STEPS, line_search_fn="strong_wolfe", history_size=10)
 
@@ -82,9 +90,8 @@ def learn(columns: Columns, x_NC: Tensor, target_N: Tensor, known: Parameters) -
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    names = [*columns.groups, _AMPLITUDE, _NOISE]
     found = log_P.detach().clamp(-_LOG_BOUND, _LOG_BOUND)
-    return Parameters({**known.values, **dict(zip(names, found.tolist(), strict=True))})
+    return Parameters({**known.values, **dict(zip(columns.parameters, found.tolist(), strict=True))})
 
 
 class _Likelihood(torch.autograd.Function):
@@ -114,7 +121,8 @@ def _negative_log_likelihood(covariance_NN: Tensor, target_N: Tensor) -> Tensor:
 
 def _kernel(columns: Columns, log_P: Tensor, x_NC: Tensor, x_MC: Tensor) -> Tensor:
     bounded_P = log_P.clamp(-_LOG_BOUND, _LOG_BOUND)
-    scale_C = (bounded_P[: len(columns.groups)].exp()[columns.group_C] * columns.weight_C).sqrt()
+    relevance_G, own_C, _ = torch.split(bounded_P, [len(columns.groups), len(columns.names), 2])
+    scale_C = ((relevance_G[columns.group_C] + own_C).exp() * columns.weight_C).sqrt()
     one_NC, other_MC = x_NC * scale_C, x_MC * scale_C
     square_NM = one_NC.square().sum(1)[:, None] + other_MC.square().sum(1)[None, :] - 2.0 * one_NC @ other_MC.T
     return bounded_P[-2].exp() * (-square_NM.clamp(min=0.0)).exp()

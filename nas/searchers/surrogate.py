@@ -51,7 +51,7 @@ class Options:
     """`initial`: uniform trials before the model is asked; `candidates`: new points it looks at in an ask."""
 
     __pydantic_config__: ClassVar = STRICT
-    initial: Annotated[int, Field(ge=2, le=10_000)] = 16
+    initial: Annotated[int, Field(ge=2, le=10_000)] = 12
     candidates: Annotated[int, Field(ge=2, le=100_000)] = 128
     budgets: Annotated[int, Field(ge=1, le=10_000)] = 64
 

@@ -225,6 +225,15 @@ class TestFolder:
         assert [network.member.name for network in found.foreign] == ["n2"]
         assert len(list(enumerate_all(found.space))) == 5
 
+    def test_networks_that_are_not_timed_yet_are_left_out(self, tmp_path: Path) -> None:
+        folder = real_folder(tmp_path, real_members(6))
+        table = read_csv(folder / "networks.csv")
+        rows = [list(row.values) for row in table.rows]
+        rows[1][NETWORK_COLUMNS.index("latency_onnxruntime_ms")] = ""
+        write_csv(folder / "networks.csv", NETWORK_COLUMNS, rows)
+        assert len(open_table(f"tabular:{folder}").members) == 5
+        assert len(open_table(f"tabular:{folder}?latency_ms=latency_openvino_ms").members) == 6
+
     def test_networks_that_are_not_trained_yet_are_left_out(self, tmp_path: Path) -> None:
         folder = real_folder(tmp_path, real_members(6))
         path = folder / "trainings.csv"
