@@ -193,10 +193,11 @@ def _folder(spec: str, folder: Path, options: Mapping[str, str]) -> RecordedTabl
 
 def _network_metrics(networks: CsvTable, given: Mapping[str, str]) -> dict[str, str]:
     """Metric -> column: the costs that are recorded, the first latency unless another is given, its half-width."""
-    found = {name: name for name in ("macs_m", "params_k", "state_kb") if name in networks.columns}
+    found: dict[str, str] = {name: name for name in ("macs_m", "params_k", "state_kb") if name in networks.columns}
     columns = [name for name in networks.columns if name.startswith("latency") and name.endswith("_ms")]
-    first = [name for name in columns if "halfwidth" not in name][:1]
-    found |= {"latency_ms": name for name in first}
+    first = next((name for name in columns if "halfwidth" not in name), None)
+    if first is not None:
+        found["latency_ms"] = first
     found |= given
     halfwidth = found.get("latency_ms", "").removesuffix("_ms") + "_halfwidth_ms"
     if halfwidth in networks.columns:
